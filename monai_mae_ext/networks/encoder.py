@@ -1,0 +1,129 @@
+"""The encoder: a ViT that embeds and attends only to the tokens it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import List, Optional  # noqa: UP035  TorchScript reads these annotations
+
+import torch
+from monai.networks.blocks.pos_embed_utils import build_sincos_position_embedding
+from monai.networks.layers import Conv
+from monai.utils import ensure_tuple_rep
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.networks.blocks import SelfAttentionBlock
+from monai_mae_ext.networks.tokens import gather_tokens, patchify, token_grid
+
+__all__ = ["MaskedEncoder", "position_table"]
+
+
+def position_table(grid: Sequence[int], hidden_size: int, kind: str) -> nn.Parameter:
+    """Position embeddings ``(1, N, hidden_size)`` for a token grid.
+
+    Args:
+        grid: patches along each axis, 2-D or 3-D.
+        kind: ``"sincos"`` (fixed; MONAI's layout, so that tables agree with MONAI's ``ViT``) or ``"learnable"``.
+
+    Raises:
+        UserError: for another kind, or if ``hidden_size`` is no multiple of 4 (2-D) or 6 (3-D) with ``"sincos"``.
+    """
+    if kind == "learnable":
+        table = torch.zeros(1, int(torch.tensor(list(grid)).prod()), hidden_size)
+        return nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
+    if kind != "sincos":
+        raise UserError(f"positions are 'sincos' or 'learnable', not {kind!r}")
+    if hidden_size % (2 * len(grid)):
+        raise UserError(f"{len(grid)}-D sin-cos positions need a width that is a multiple of {2 * len(grid)}, "
+                        f"not {hidden_size}")  # fmt: skip
+    return build_sincos_position_embedding(list(grid), hidden_size, len(grid))
+
+
+class PatchEmbedding(nn.Module):
+    """Linear embedding of chosen patches plus their positions; weights named and shaped as in MONAI's ``ViT``."""
+
+    def __init__(
+        self, in_channels: int, image_size: Sequence[int], patch_size: Sequence[int], hidden_size: int, positions: str
+    ) -> None:
+        super().__init__()
+        self.patch_size: List[int] = list(patch_size)  # noqa: UP006
+        self.patch_embeddings = Conv[Conv.CONV, len(patch_size)](
+            in_channels, hidden_size, kernel_size=tuple(patch_size), stride=tuple(patch_size)
+        )
+        grid = token_grid(list(image_size), list(patch_size))
+        self.position_embeddings = position_table(grid, hidden_size, positions)
+
+    def forward(self, image: Tensor, index: Optional[Tensor]) -> Tensor:  # noqa: UP045
+        patches = patchify(image, self.patch_size)
+        positions: Tensor = self.position_embeddings
+        if index is not None:
+            patches, positions = gather_tokens(patches, index), gather_tokens(positions, index)
+        weight = self.patch_embeddings.weight.flatten(1)
+        return nn.functional.linear(patches, weight, self.patch_embeddings.bias) + positions
+
+
+class MaskedEncoder(nn.Module):
+    """A ViT on the visible tokens alone (MAE, arXiv 2111.06377, section 3).
+
+    ``state_dict`` has the key names of ``monai.networks.nets.ViT`` (see ``encoder_weights``).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: image channels.
+        img_size: spatial size, a multiple of ``patch_size``; one number or one an axis.
+        patch_size: one number or one an axis.
+        hidden_size, mlp_dim, num_layers, num_heads: the ViT; defaults are ViT-B.
+        qkv_bias: biases in the attention's projections, as in the original MAE.
+        positions: ``"sincos"`` or ``"learnable"``.
+        cls_token: prepend a class token (without position).
+        drop_path: rate of the last block, rising linearly from 0 at the first.
+        checkpointing: recompute blocks in the backward pass instead of keeping activations.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        img_size: Sequence[int] | int,
+        patch_size: Sequence[int] | int,
+        hidden_size: int = 768,
+        mlp_dim: int = 3072,
+        num_layers: int = 12,
+        num_heads: int = 12,
+        qkv_bias: bool = True,
+        positions: str = "sincos",
+        cls_token: bool = True,
+        drop_path: float = 0.0,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        sizes = ensure_tuple_rep(img_size, spatial_dims), ensure_tuple_rep(patch_size, spatial_dims)
+        self.checkpointing = checkpointing
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, hidden_size)) if cls_token else None
+        self.patch_embedding = PatchEmbedding(in_channels, *sizes, hidden_size, positions)
+        rates = torch.linspace(0, drop_path, num_layers).tolist()
+        self.blocks = nn.ModuleList(
+            SelfAttentionBlock(hidden_size, mlp_dim, num_heads, qkv_bias, rate) for rate in rates
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, image: Tensor, visible: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
+        """Features of the visible tokens.
+
+        Args:
+            image: ``(B, C, *img_size)``.
+            visible: token indices ``(B, K)``, or None for all of them.
+
+        Returns:
+            ``(B, K, hidden_size)`` in the order of ``visible``; with a class token ``(B, 1 + K, hidden_size)``.
+        """
+        x = self.patch_embedding(image, visible)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
+        for block in self.blocks:
+            if not torch.jit.is_scripting() and self.checkpointing and self.training:
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return self.norm(x)
