@@ -1,0 +1,40 @@
+"""From a loader's batch to the network's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.engines import PrepareBatch
+from torch import Tensor
+
+__all__ = ["PrepareMaskedBatch"]
+
+
+class PrepareMaskedBatch(PrepareBatch):
+    """``prepare_batch`` of MONAI's engines for masked autoencoders.
+
+    Gives ``(image, label, (visible, hidden), {})`` with ``label = {"image", "visible", "hidden"}``, so that the network
+    gets its index tensors and the loss its targets. Images leave as plain tensors: metadata tensors would slow every
+    operation of the network down.
+
+    Args:
+        image_key, visible_key, hidden_key: items of the batch.
+    """
+
+    def __init__(self, image_key: str = "image", visible_key: str = "visible", hidden_key: str = "hidden") -> None:
+        self.keys = image_key, visible_key, hidden_key
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Tensor],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, Tensor], dict]:
+        image, visible, hidden = (
+            batchdata[key].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
+            for key in self.keys
+        )
+        return image, {"image": image, "visible": visible, "hidden": hidden}, (visible, hidden), {}

@@ -1,0 +1,28 @@
+"""Transforms: masking, random resized crops, and predictions turned into pictures."""
+
+from monai_mae_ext.transforms.crop import RandResizedCrop, RandResizedCropd
+from monai_mae_ext.transforms.display import (
+    BORROWED,
+    Displayd,
+    TrivialPredictorsd,
+    displayable,
+    fill_linear,
+    fill_mean,
+)
+from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
+
+__all__ = [
+    "BORROWED",
+    "Displayd",
+    "RandResizedCrop",
+    "RandResizedCropd",
+    "RandomMasking",
+    "RandomMaskingd",
+    "TokenMasking",
+    "TokenMaskingd",
+    "TrivialPredictorsd",
+    "displayable",
+    "fill_linear",
+    "fill_mean",
+    "mask_image",
+]
