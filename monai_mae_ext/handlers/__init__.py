@@ -1,0 +1,24 @@
+"""Ignite handlers that MONAI and ignite lack."""
+
+from monai_mae_ext.handlers.checkpoint import AtomicCheckpoint, LoadWeights
+from monai_mae_ext.handlers.guard import NonFiniteGuard
+from monai_mae_ext.handlers.health import LearningHealth
+from monai_mae_ext.handlers.history import History
+from monai_mae_ext.handlers.panel import ReconstructionPanel
+from monai_mae_ext.handlers.progress import LossProgressBar
+from monai_mae_ext.handlers.save import SaveReconstructions
+from monai_mae_ext.handlers.scores import ScoreTable
+from monai_mae_ext.handlers.seeding import EpochSeed
+
+__all__ = [
+    "AtomicCheckpoint",
+    "EpochSeed",
+    "History",
+    "LearningHealth",
+    "LoadWeights",
+    "LossProgressBar",
+    "NonFiniteGuard",
+    "ReconstructionPanel",
+    "SaveReconstructions",
+    "ScoreTable",
+]

@@ -1,0 +1,128 @@
+"""Is it learning? A label-free answer at each validation."""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss, normalize_tokens
+from monai_mae_ext.metrics.health import effective_rank, linear_readability, neighbour_means, trivial_losses
+from monai_mae_ext.networks.mae import MaskedAutoencoder
+from monai_mae_ext.networks.tokens import gather_tokens, patchify, token_grid
+
+__all__ = ["LearningHealth"]
+
+
+class LearningHealth:
+    """At each validation, compare the encoder with a freshly initialised one and the loss with trivial predictors.
+
+    Adds to the evaluator's metrics:
+
+    - ``loss_model`` beside ``loss_visible_mean`` and ``loss_position_only`` (two predictors that understand nothing);
+    - ``rank`` and ``rank_random``: effective rank of the visible tokens' features;
+    - ``readable_own``, ``readable_own_random``: how well a patch is linearly readable from its own token's feature;
+    - ``readable_around``, ``readable_around_random``: the same for the mean brightness of its neighbours, most of which
+      the encoder did not see.
+
+    and logs a verdict. The encoder counts as *better than random* when its loss is below both trivial ones, its rank is not
+    below the random encoder's, its surroundings are more readable, and at most a tenth of its patches' readability is lost.
+
+    Args:
+        network: the bare network. Its random twin has the same architecture and always the same weights.
+        loss: the training loss (decides about raw or normalised targets).
+        max_images: validation images to look at.
+    """
+
+    def __init__(self, network: MaskedAutoencoder, loss: MaskedReconstructionLoss, max_images: int = 64) -> None:
+        self.network = network
+        self.loss = copy.copy(loss)
+        self.max_images = max_images
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.twin = type(network)(**network.facts)
+        self.batches: list[dict[str, Tensor]] = []
+        self.losses: list[Tensor] = []
+        self.logger = logging.getLogger(__name__)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.judge)
+
+    def reset(self, engine: Engine) -> None:
+        self.batches, self.losses = [], []
+
+    def collect(self, engine: Engine) -> None:
+        if sum(len(batch["image"]) for batch in self.batches) < self.max_images:
+            output = engine.state.output
+            self.batches.append({key: output["label"][key] for key in ("image", "visible", "hidden")})
+            self.losses.append(self.loss(output["pred"], output["label"]) * len(output["label"]["image"]))
+
+    def judge(self, engine: Engine) -> None:
+        if idist.get_rank() > 0:
+            return
+        figures = self.figures()
+        engine.state.metrics.update(figures)
+        self.logger.info(verdict(figures))
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """All figures over the collected images."""
+        image, visible, hidden = (torch.cat([batch[key] for batch in self.batches]) for key in ("image", "visible", "hidden"))
+        grid = token_grid(self.network.img_size, self.network.patch_size)
+        tokens = patchify(image.float(), self.network.patch_size)
+        targets = normalize_tokens(tokens) if self.loss.normalize_targets else tokens
+        chosen = lambda index: torch.zeros(tokens.shape[:2], dtype=torch.bool, device=index.device).scatter(1, index, True)  # noqa: E731, E501
+        mean, position = trivial_losses(targets, chosen(visible), chosen(hidden))
+        own = gather_tokens(tokens, visible).flatten(0, 1)
+        around = gather_tokens(neighbour_means(tokens, grid), visible).flatten(0, 1)
+        groups = torch.arange(len(image), device=image.device).repeat_interleave(visible.shape[1])
+        figures = {
+            "loss_model": sum(float(loss) for loss in self.losses) / len(image),
+            "loss_visible_mean": mean,
+            "loss_position_only": position,
+        }
+        for suffix, network in (("", self.network), ("_random", self.twin.to(image.device))):
+            features = self.features(network, visible.shape[1])
+            figures[f"rank{suffix}"] = effective_rank(features)
+            figures[f"readable_own{suffix}"] = linear_readability(features, own, groups)
+            figures[f"readable_around{suffix}"] = linear_readability(features, around, groups)
+        return figures
+
+    def features(self, network: MaskedAutoencoder, n_visible: int) -> Tensor:
+        """Features of the visible patches (without the class token), ``(images * K, width)``."""
+        was_training = network.training
+        network.eval()
+        parts = [network.encoder(batch["image"].float(), batch["visible"])[:, -n_visible:] for batch in self.batches]
+        network.train(was_training)
+        return torch.cat(parts).flatten(0, 1).float()
+
+
+def verdict(figures: dict[str, float]) -> str:
+    """One line: better than random, or not yet and why."""
+    faults = []
+    for name in ("loss_visible_mean", "loss_position_only"):
+        if figures["loss_model"] >= figures[name]:
+            faults.append(f"loss {figures['loss_model']:.4f} is not below {name} {figures[name]:.4f}")
+    if figures["rank"] < figures["rank_random"]:
+        faults.append(f"effective rank {figures['rank']:.1f} is below a random encoder's {figures['rank_random']:.1f}")
+    if figures["readable_around"] <= figures["readable_around_random"]:
+        faults.append("the surroundings of a patch are not more readable than from a random encoder "
+                      f"({figures['readable_around']:.3f} against {figures['readable_around_random']:.3f})")  # fmt: skip
+    if figures["readable_own"] < 0.9 * figures["readable_own_random"]:
+        faults.append(f"patch content is being thrown away: readable {figures['readable_own']:.3f} against "
+                      f"{figures['readable_own_random']:.3f}")  # fmt: skip
+    if faults:
+        return "NOT YET BETTER THAN A RANDOM ENCODER, do not fine-tune from it: " + "; ".join(faults)
+    return (
+        f"better than a random encoder: loss {figures['loss_model']:.4f} (visible mean {figures['loss_visible_mean']:.4f}, "
+        f"position only {figures['loss_position_only']:.4f}), effective rank {figures['rank']:.1f} "
+        f"({figures['rank_random']:.1f}), surroundings readable {figures['readable_around']:.3f} "
+        f"({figures['readable_around_random']:.3f}), own patch {figures['readable_own']:.3f} "
+        f"({figures['readable_own_random']:.3f})"
+    )

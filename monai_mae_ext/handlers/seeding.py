@@ -1,0 +1,47 @@
+"""The determinism rule: what an epoch draws depends on the seed and the epoch's number, on nothing that came before."""
+
+from __future__ import annotations
+
+import random
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data.utils import set_rnd
+from torch.utils.data import Dataset
+
+__all__ = ["EpochSeed"]
+
+STRIDE = 100_003  # a prime far above any number of transforms, since set_rnd counts the seed up from transform to transform
+
+
+class EpochSeed:
+    """Seed all random draws anew at the start of each epoch.
+
+    So a run that is killed and resumed at an epoch's end continues exactly like one that was never stopped, without random
+    states in the checkpoint. Workers of the data loader must not be persistent: they take their seeds when they start.
+
+    Args:
+        dataset: its random transforms are seeded.
+        seed: the run's seed.
+        same_every_epoch: for validation: every epoch draws the same masks, and the global generators, which belong to
+            training, are left alone.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int = 0, same_every_epoch: bool = False) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.same_every_epoch = same_every_epoch
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        seed = (self.seed * 1009 + idist.get_rank()) * STRIDE
+        if not self.same_every_epoch:
+            seed = (seed + engine.state.epoch * STRIDE * 31) % 2**32
+            random.seed(seed)
+            np.random.seed(seed)
+            torch.manual_seed(seed)
+        set_rnd(self.dataset, seed % 2**32)
