@@ -1,0 +1,122 @@
+"""A cache that survives a few bad files: each is named once, and its neighbour takes its place."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from monai.data import CacheDataset
+from monai.transforms import RandomizableTrait, Transform
+
+from monai_mae_ext.errors import UserError, user_error_behind
+
+__all__ = ["TolerantCacheDataset"]
+
+logger = logging.getLogger(__name__)
+
+NAMES_SHOWN = 3
+
+
+class TolerantCacheDataset(CacheDataset):
+    """MONAI's ``CacheDataset``, in which a few files may be bad.
+
+    An item whose deterministic transforms raise is named once in the log and replaced, from then on, by the next good
+    item of ``data``: cached or not, in threads that fill the cache and in ``DataLoader`` workers, which share what they
+    found. Errors of the random transforms are bugs, and pass. The arguments are ``CacheDataset``'s, and:
+
+    Args:
+        max_bad_files: how many bad items are put up with.
+
+    Raises:
+        UserError: (when cached or fetched) with the first names, for more bad items than that, or no good one.
+    """
+
+    def __init__(
+        self,
+        data: Sequence,
+        transform: Sequence[Callable] | Callable | None = None,
+        cache_num: int = sys.maxsize,
+        cache_rate: float = 1.0,
+        num_workers: int | None = 1,
+        progress: bool = True,
+        copy_cache: bool = True,
+        runtime_cache: bool | str = False,
+        max_bad_files: int = 20,
+    ) -> None:
+        self.max_bad_files = max_bad_files
+        super().__init__(
+            data,
+            transform,
+            cache_num=cache_num,
+            cache_rate=cache_rate,
+            num_workers=num_workers,
+            progress=progress,
+            copy_cache=copy_cache,
+            runtime_cache=runtime_cache,
+        )
+
+    def set_data(self, data: Sequence) -> None:
+        """Take other data, and forget which items were bad."""
+        # One flag an item, in memory that DataLoader workers share; what the spawn context makes, forks can share too.
+        self.bad = multiprocessing.get_context("spawn").Array("b", len(data))
+        super().set_data(data)
+
+    def _load_cache_item(self, idx: int) -> Any:
+        error = None
+        for candidate in chain(range(idx, len(self)), range(idx)):
+            if not self.bad[candidate]:
+                try:
+                    return super()._load_cache_item(candidate)
+                except Exception as caught:
+                    error = caught
+                    self.note_bad(candidate, error)
+        raise self.too_many_bad(error) from error
+
+    def _transform(self, index: int) -> Any:
+        index %= len(self)
+        if index < self.cache_num:
+            return super()._transform(index)
+        item = self._load_cache_item(index)
+        first_random = self.transform.get_index_of_first(
+            lambda transform: isinstance(transform, RandomizableTrait) or not isinstance(transform, Transform)
+        )
+        return item if first_random is None else self.transform(item, start=first_random)
+
+    def note_bad(self, index: int, error: Exception) -> None:
+        """Flag an item; name it in the log if nobody did; raise a ``UserError`` if it is one too many."""
+        with self.bad.get_lock():
+            is_news = not self.bad[index]
+            self.bad[index] = True
+            count = sum(self.bad[:])
+        if is_news:
+            logger.warning("bad file %s is replaced by the next good one: %s", self.name_of(index), root_cause(error))
+        if count > self.max_bad_files:
+            raise self.too_many_bad(error) from error
+
+    def too_many_bad(self, error: Exception | None) -> UserError:
+        """Return the error that counts the bad items, names the first, and tells of the last what was wrong."""
+        bad = [index for index, is_bad in enumerate(self.bad[:]) if is_bad]
+        names = ", ".join(self.name_of(index) for index in bad[:NAMES_SHOWN])
+        return UserError(
+            f"{len(bad)} of {len(self)} files are bad, max_bad_files allows {self.max_bad_files}: {names}"
+            f"{', ...' if len(bad) > NAMES_SHOWN else ''}{f' (the last: {root_cause(error)})' if error else ''}; "
+            "list them all with: python -m monai_mae_ext audit DIR"
+        )
+
+    def name_of(self, index: int) -> str:
+        """Return the image path of an item, or else its number."""
+        item = self.data[index]
+        return str(item["image"]) if isinstance(item, dict) and "image" in item else f"item {index}"
+
+
+def root_cause(error: BaseException) -> str:
+    """Return in one line what the user can mend behind ``error``, or else the first of its causes."""
+    if user_error := user_error_behind(error):
+        return str(user_error)
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
