@@ -4,56 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine, Events
-from torch import Tensor, nn
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer, Workflow
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.weights import load_weights, read_checkpoint
 
-__all__ = ["AtomicCheckpoint", "LoadWeights", "load_weights"]
-
-
-def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read tensors and plain values (never code) from a file.
-
-    Raises:
-        UserError: if the file is missing or is no checkpoint.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"no weights at {path}: train first, or pass --ckpt_path FILE")
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}): delete it or restore a copy") from error
-
-
-def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike) -> None:
-    """Load a state dict strictly.
-
-    Raises:
-        UserError: if it belongs to another architecture; names ``source`` and the first difference.
-    """
-    own = network.state_dict()
-    differences = [f"{key} is not in the file" for key in own if key not in weights]
-    differences += [f"{key} is not in the network" for key in weights if key not in own]
-    differences += [
-        f"{key} is {tuple(weights[key].shape)} in the file and {tuple(own[key].shape)} in the network"
-        for key in own if key in weights and weights[key].shape != own[key].shape
-    ]  # fmt: skip
-    if differences:
-        raise UserError(
-            f"{source} holds another architecture ({len(differences)} differences; first: {differences[0]}): "
-            "use the configuration it was trained with, or another ckpt_dir"
-        )
-    network.load_state_dict(weights)
+__all__ = ["AtomicCheckpoint", "LoadWeights"]
 
 
 class LoadWeights:
@@ -68,23 +34,25 @@ class LoadWeights:
         self.network = network
         self.path = path
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: SupervisedTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: SupervisedTrainer) -> None:
         load_weights(self.network, read_checkpoint(self.path), self.path)
 
 
 class AtomicCheckpoint:
-    """After each epoch write ``last.pt`` (all that resuming needs) and, when validation improved, ``model.pt`` (weights).
+    """After each epoch write ``last.pt`` (all that resuming needs) and, when validation improved, ``model.pt``
+    (weights).
 
-    Each file is written beside its place, flushed and moved there, so a kill leaves the old one or the new one. When the
-    trainer starts and ``last.pt`` exists, the run continues behind its epoch. ``max_epochs`` always comes from the
+    Each file is written beside its place, flushed and moved there, so a kill leaves the old one or the new one. When
+    the trainer starts and ``last.pt`` exists, the run continues behind its epoch. ``max_epochs`` always comes from the
     configuration, and so do the schedule's lengths: raise it to train on. Attach it after the validation handler.
 
     Args:
         ckpt_dir: folder of both files.
-        network: the bare network, not its DDP wrapper; a ``facts`` attribute (its constructor's arguments) is saved too.
+        network: the bare network, not its DDP wrapper; a ``facts`` attribute (its constructor's arguments) is saved
+            too.
         optimizer, lr_scheduler: saved and restored; of the scheduler only its position.
         evaluator: engine whose best key metric decides about ``model.pt``; without one it holds the last epoch.
     """
@@ -95,18 +63,18 @@ class AtomicCheckpoint:
         network: nn.Module,
         optimizer: Optimizer,
         lr_scheduler: LRScheduler | None = None,
-        evaluator: Engine | None = None,
+        evaluator: Workflow | None = None,
     ) -> None:
         self.last, self.best = Path(ckpt_dir) / "last.pt", Path(ckpt_dir) / "model.pt"
         self.network, self.optimizer, self.lr_scheduler = network, optimizer, lr_scheduler
         self.evaluator = evaluator
         self.logger = logging.getLogger(__name__)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: SupervisedTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.resume)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    def save(self, engine: Engine) -> None:
+    def save(self, engine: SupervisedTrainer) -> None:
         """Write ``model.pt`` first: a kill between the two repeats the epoch and writes the same weights again."""
         if idist.get_rank() > 0:
             return
@@ -116,7 +84,7 @@ class AtomicCheckpoint:
         with atomic_write(self.last) as path:
             torch.save(self.state(engine), path)
 
-    def state(self, engine: Engine) -> dict[str, Any]:
+    def state(self, engine: SupervisedTrainer) -> dict[str, Any]:
         state: dict[str, Any] = {
             "facts": getattr(self.network, "facts", {}),
             "network": self.network.state_dict(),
@@ -133,7 +101,7 @@ class AtomicCheckpoint:
             state["best"] = {"metric": float(best.best_metric), "epoch": best.best_metric_epoch}
         return state
 
-    def resume(self, engine: Engine) -> None:
+    def resume(self, engine: SupervisedTrainer) -> None:
         """Continue behind the epoch of ``last.pt``, if there is one.
 
         Raises:

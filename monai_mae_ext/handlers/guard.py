@@ -8,8 +8,7 @@ from pathlib import Path
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine
-from monai.engines import IterationEvents
+from monai.engines import IterationEvents, SupervisedTrainer
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
@@ -24,11 +23,12 @@ def file_names(images: object) -> Sequence[str]:
 
 
 class NonFiniteGuard:
-    """Skip an optimiser step whose loss or gradient is not finite, say which files were in the batch, and give up in time.
+    """Skip an optimiser step whose loss or gradient is not finite, say which files were in the batch, and give up in
+    time.
 
-    The step is skipped by removing the gradients, so optimiser state and weights stay untouched. Under a gradient scaler
-    (AMP) the scaler itself skips; the guard then only counts. With several processes all of them skip together. Costs one
-    gradient norm and one device synchronisation a step.
+    The step is skipped by removing the gradients, so optimiser state and weights stay untouched. Under a gradient
+    scaler (AMP) the scaler itself skips; the guard then only counts. With several processes all of them skip together.
+    Costs one gradient norm and one device synchronisation a step.
 
     Args:
         max_in_a_row: stop the run after this many skipped steps in a row.
@@ -45,10 +45,10 @@ class NonFiniteGuard:
         self.skipped = 0
         self.logger = logging.getLogger(__name__)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: SupervisedTrainer) -> None:
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: SupervisedTrainer) -> None:
         gradients = [p.grad for p in engine.network.parameters() if p.grad is not None]
         figure = engine.state.output["loss"].detach() + torch.nn.utils.get_total_norm(gradients)
         if self.finite_everywhere(figure):
@@ -71,5 +71,5 @@ class NonFiniteGuard:
     def finite_everywhere(figure: Tensor) -> bool:
         bad = (~torch.isfinite(figure)).float()
         if idist.get_world_size() > 1:
-            bad = idist.all_reduce(bad, op="MAX")
+            bad = idist.all_reduce(bad, op="MAX")  # type: ignore[assignment]
         return not bool(bad)

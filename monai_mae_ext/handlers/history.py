@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import ignite.distributed as idist
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer, Workflow
 
 from monai_mae_ext.figures import save_learning_curves
 from monai_mae_ext.files import atomic_write
@@ -23,7 +24,8 @@ def read_history(path: str | os.PathLike) -> list[dict[str, float]]:
 
 
 class History:
-    """Add one row an epoch to ``history.csv`` (epoch, seconds, lr, training and validation metrics) and redraw the curves.
+    """Add one row an epoch to ``history.csv`` (epoch, seconds, lr, training and validation metrics) and redraw the
+    curves.
 
     On a resumed run rows behind the resumed epoch are dropped. Attach it after the checkpoint handler.
 
@@ -32,25 +34,25 @@ class History:
         evaluator: its metrics are added in the epochs it ran.
     """
 
-    def __init__(self, output_dir: str | os.PathLike, evaluator: Engine | None = None) -> None:
+    def __init__(self, output_dir: str | os.PathLike, evaluator: Workflow | None = None) -> None:
         self.table, self.curves = Path(output_dir) / "history.csv", Path(output_dir) / "learning_curves.png"
         self.evaluator = evaluator
         self.rows: list[dict[str, float]] = []
         self.started = time.perf_counter()
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: SupervisedTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.recall)
         engine.add_event_handler(Events.EPOCH_STARTED, self.start_clock)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.add_epoch)
 
-    def recall(self, engine: Engine) -> None:
+    def recall(self, engine: SupervisedTrainer) -> None:
         if self.table.is_file() and engine.state.epoch > 0:
             self.rows = [row for row in read_history(self.table) if row["epoch"] <= engine.state.epoch]
 
-    def start_clock(self, engine: Engine) -> None:
+    def start_clock(self, engine: SupervisedTrainer) -> None:
         self.started = time.perf_counter()
 
-    def add_epoch(self, engine: Engine) -> None:
+    def add_epoch(self, engine: SupervisedTrainer) -> None:
         if idist.get_rank() > 0:
             return
         row = {"epoch": engine.state.epoch, "seconds": round(time.perf_counter() - self.started, 3)}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import ignite.distributed as idist
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
@@ -41,10 +42,10 @@ class ReconstructionPanel:
         self.patch_size, self.borrow, self.n_images = patch_size, borrow, n_images
         self.summary_writer = summary_writer
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         if engine.state.iteration > 1 or idist.get_rank() > 0:
             return
         path = self.output_dir / "panels" / f"epoch_{engine.state.epoch:04d}.png"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ignite.engine import Engine
 from ignite.handlers import ProgressBar
+from monai.engines import Workflow
 
 __all__ = ["LossProgressBar"]
 
@@ -11,5 +11,5 @@ __all__ = ["LossProgressBar"]
 class LossProgressBar(ProgressBar):
     """ignite's bar with the current loss; arguments as for ``ignite.handlers.ProgressBar``."""
 
-    def attach(self, engine: Engine) -> None:  # type: ignore[override]
+    def attach(self, engine: Workflow) -> None:  # type: ignore[override]
         super().attach(engine, output_transform=lambda output: {"loss": output["loss"].item()})

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +22,8 @@ __all__ = ["SaveReconstructions"]
 class SaveReconstructions:
     """Write each image's reconstruction as 8-bit PNG, and a panel with its input, mask and error.
 
-    Attach it to an evaluator whose post-processing is ``Displayd``. Names follow the input's path inside ``dataset_dir``,
+    Attach it to an evaluator whose post-processing is ``Displayd``. Names follow the input's path inside
+    ``dataset_dir``,
     with folders kept: ``a/film.dcm`` gives ``a/film_reconstruction.png`` and ``a/film_panel.png``.
 
     Args:
@@ -38,11 +40,11 @@ class SaveReconstructions:
         self.written = 0
         self.logger = logging.getLogger(__name__)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED, self.report)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         output = engine.state.output
         for index, source in enumerate(engine.state.batch["image"].meta["filename_or_obj"]):
             target = self.output_dir / Path(os.path.relpath(source, self.dataset_dir)).with_suffix("")
@@ -53,7 +55,7 @@ class SaveReconstructions:
             save_panel(panel, picture, reference, self.patch_size, BORROWED[self.borrow])
             self.written += 1
 
-    def report(self, engine: Engine) -> None:
+    def report(self, engine: Workflow) -> None:
         self.logger.info(f"{self.written} reconstructions and panels in {self.output_dir}")
 
 

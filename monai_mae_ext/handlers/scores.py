@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 
 import ignite.distributed as idist
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 
 from monai_mae_ext.files import atomic_write
 
@@ -17,7 +18,8 @@ __all__ = ["ScoreTable"]
 
 
 class ScoreTable:
-    """Write ``evaluation.json`` (every metric of the evaluator) and ``per_image.csv`` (one row an image), and log the means.
+    """Write ``evaluation.json`` (every metric of the evaluator) and ``per_image.csv`` (one row an image), and log the
+    means.
 
     MONAI's ``MetricsSaver`` would write three files for each metric. Runs in one process; attach it after all metrics.
 
@@ -31,21 +33,21 @@ class ScoreTable:
         self.images: list[str] = []
         self.logger = logging.getLogger(__name__)
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.note_images)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
-    def reset(self, engine: Engine) -> None:
+    def reset(self, engine: Workflow) -> None:
         if idist.get_world_size() > 1:
             raise ValueError("ScoreTable knows only the images of its own process: evaluate with one process")
         self.images = []
 
-    def note_images(self, engine: Engine) -> None:
+    def note_images(self, engine: Workflow) -> None:
         sources = engine.state.batch["image"].meta["filename_or_obj"]
         self.images += [os.path.relpath(source, self.dataset_dir) for source in sources]
 
-    def write(self, engine: Engine) -> None:
+    def write(self, engine: Workflow) -> None:
         metrics, details = engine.state.metrics, engine.state.metric_details
         with atomic_write(self.output_dir / "evaluation.json") as path:
             path.write_text(json.dumps({"images": len(self.images), **metrics}, indent=4) + "\n")

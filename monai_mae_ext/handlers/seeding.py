@@ -7,20 +7,24 @@ import random
 import ignite.distributed as idist
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
 from monai.data.utils import set_rnd
+from monai.engines import Workflow
 from torch.utils.data import Dataset
 
 __all__ = ["EpochSeed"]
 
-STRIDE = 100_003  # a prime far above any number of transforms, since set_rnd counts the seed up from transform to transform
+STRIDE = (
+    100_003  # a prime far above any number of transforms, since set_rnd counts the seed up from transform to transform
+)
 
 
 class EpochSeed:
     """Seed all random draws anew at the start of each epoch.
 
-    So a run that is killed and resumed at an epoch's end continues exactly like one that was never stopped, without random
-    states in the checkpoint. Workers of the data loader must not be persistent: they take their seeds when they start.
+    So a run that is killed and resumed at an epoch's end continues exactly like one that was never stopped, without
+    random states in the checkpoint. Workers of the data loader must not be persistent: they take their seeds when they
+    start.
 
     Args:
         dataset: its random transforms are seeded.
@@ -34,10 +38,10 @@ class EpochSeed:
         self.seed = seed
         self.same_every_epoch = same_every_epoch
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         seed = (self.seed * 1009 + idist.get_rank()) * STRIDE
         if not self.same_every_epoch:
             seed = (seed + engine.state.epoch * STRIDE * 31) % 2**32

@@ -16,7 +16,7 @@ __all__ = ["MaskedReconstructionLoss", "hidden_tokens", "normalize_tokens", "tok
 
 
 def token_statistics(tokens: Tensor, eps: float = 1e-6) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``(..., 1)`` of each token's values (all channels together; biased variance + eps)."""
+    """Mean and standard deviation ``(..., 1)`` of each token's values (all channels as one; biased variance + eps)."""
     variance, mean = torch.var_mean(tokens, dim=-1, keepdim=True, unbiased=False)
     return mean, (variance + eps).sqrt()
 
@@ -37,7 +37,7 @@ class MaskedReconstructionLoss(_Loss):
 
     Args:
         patch_size: token size in voxels; one number or one an axis.
-        normalize_targets: compare with per-patch-normalised targets ("norm_pix" in the MAE paper) instead of raw values.
+        normalize_targets: compare with per-patch-normalised targets ("norm_pix" in the MAE paper), not raw values.
         reduction: ``"mean"`` for one number, ``"none"`` for one a sample, ``(B,)``.
     """
 

@@ -1,8 +1,8 @@
 """Is an encoder learning? Label-free figures that mean something beside those of a freshly initialised encoder.
 
-An under-trained masked autoencoder is worse than none: on its first plateau the encoder throws image content away, while
-the loss already looks fair. The figures here show it: the masked loss beside trivial predictors, the effective rank of
-the features, and what can be read from them linearly.
+An under-trained masked autoencoder is worse than none: on its first plateau the encoder throws image content away,
+while the loss already looks fair. The figures here show it: the masked loss beside trivial predictors, the effective
+rank of the features, and what can be read from them linearly.
 """
 
 from __future__ import annotations

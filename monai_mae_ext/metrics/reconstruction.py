@@ -96,7 +96,7 @@ def reconstruction_scores(
     """
     return {
         f"{score}_{region}{suffix}": IgniteMetricHandler(
-            ReconstructionMetric(score, region, patch_size, value_range),
+            ReconstructionMetric(score, region, patch_size, value_range),  # type: ignore[arg-type]
             output_transform=from_engine([picture, "reference"]),
         )
         for score in SCORES

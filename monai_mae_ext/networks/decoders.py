@@ -25,6 +25,8 @@ class _Decoder(nn.Module):
         hidden_size, mlp_dim, num_layers, num_heads, qkv_bias, positions, drop_path, checkpointing: as in the encoder.
     """
 
+    block: type[SelfAttentionBlock] | type[CrossAttentionBlock]
+
     def __init__(
         self,
         grid: Sequence[int],

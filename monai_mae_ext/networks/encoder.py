@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import List, Optional  # noqa: UP035  TorchScript reads these annotations
 
@@ -37,7 +38,9 @@ def position_table(grid: Sequence[int], hidden_size: int, kind: str) -> nn.Param
     if hidden_size % (2 * len(grid)):
         raise UserError(f"{len(grid)}-D sin-cos positions need a width that is a multiple of {2 * len(grid)}, "
                         f"not {hidden_size}")  # fmt: skip
-    return build_sincos_position_embedding(list(grid), hidden_size, len(grid))
+    with warnings.catch_warnings():  # MONAI's call of torch.meshgrid warns about its default
+        warnings.simplefilter("ignore")
+        return build_sincos_position_embedding(list(grid), hidden_size, len(grid))
 
 
 class PatchEmbedding(nn.Module):

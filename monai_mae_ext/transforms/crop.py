@@ -23,7 +23,8 @@ class RandResizedCrop(Randomizable, Transform):
     Args:
         size: output size; one number or (height, width).
         scale: range of the box's share of the image's area, within (0, 1].
-        ratio: range of its aspect ratio (width over height, relative to the image's own), drawn on a log scale.
+        ratio: range of its aspect ratio (width over height, relative to the image's own), drawn on a log scale and
+            drawn nearer to 1 where a large box would not fit otherwise.
     """
 
     def __init__(
@@ -40,9 +41,11 @@ class RandResizedCrop(Randomizable, Transform):
     def randomize(self, data: Sequence[int]) -> tuple[int, int, int, int]:  # type: ignore[override]
         """Draw a box (top, left, height, width) in an image of ``data`` = (H, W)."""
         area = self.R.uniform(*self.scale)
-        ratio = math.exp(self.R.uniform(*np.log(self.ratio)))
-        height = min(data[0], max(1, round(data[0] * math.sqrt(area / ratio))))
-        width = min(data[1], max(1, round(data[1] * math.sqrt(area * ratio))))
+        log_ratio = np.clip(
+            self.R.uniform(*np.log(self.ratio)), math.log(area), -math.log(area)
+        )  # else it would not fit
+        height = max(1, round(data[0] * math.sqrt(area / math.exp(log_ratio))))
+        width = max(1, round(data[1] * math.sqrt(area * math.exp(log_ratio))))
         return self.R.randint(data[0] - height + 1), self.R.randint(data[1] - width + 1), height, width
 
     def __call__(self, image: Tensor) -> Tensor:

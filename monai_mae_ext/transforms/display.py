@@ -40,7 +40,7 @@ def interpolate_linear(points: np.ndarray, values: np.ndarray, queries: np.ndarr
 
 
 def interpolate_tokens(values: Tensor, visible: Tensor, hidden: Tensor, grid: Sequence[int]) -> Tensor:
-    """Interpolate one image's token values ``(K, D)`` at ``visible (K,)`` to ``hidden (M,)`` on the grid: ``(M, D)``."""
+    """Interpolate one image's ``values (K, D)`` of the ``visible (K,)`` tokens at the ``hidden (M,)``: ``(M, D)``."""
     place = lambda index: np.stack(np.unravel_index(index.cpu().numpy(), tuple(grid)), axis=1).astype(float)  # noqa: E731
     filled = interpolate_linear(place(visible), values.double().cpu().numpy(), place(hidden))
     return torch.as_tensor(filled, dtype=values.dtype, device=values.device)
@@ -98,6 +98,9 @@ def fill_mean(image: Tensor, visible: Tensor, patch_size: Sequence[int] | int) -
 def fill_linear(image: Tensor, visible: Tensor, patch_size: Sequence[int] | int) -> Tensor:
     """Trivial predictor: linear interpolation of the hidden voxels from the visible voxels that border on them.
 
+    Volumes are filled plane by plane along their last axis, since triangulating a volume would take minutes. A plane
+    without visible voxels gets the mean of the others'.
+
     Args:
         image: ``(B, C, *S)``.
         visible: ``(B, K)``.
@@ -107,12 +110,20 @@ def fill_linear(image: Tensor, visible: Tensor, patch_size: Sequence[int] | int)
         ``(B, C, *S)`` with the visible voxels as they were.
     """
     seen = mask_image(visible, image.shape[2:], patch_size)[:, 0].cpu().numpy()
-    filled = image.detach().as_subclass(Tensor).cpu().numpy().copy()
+    filled = fill_mean(image, visible, patch_size).cpu().numpy()
     for sample, known in zip(filled, seen, strict=True):
-        points, queries = np.argwhere(known & borders(known)), np.argwhere(~known)
-        values = sample[(slice(None), *points.T)].T
-        sample[(slice(None), *queries.T)] = interpolate_linear(points, values, queries).T
+        planes = [...] if known.ndim == 2 else [(..., index) for index in range(known.shape[-1])]
+        for plane in planes:
+            fill_plane(sample[plane], known[plane])
     return torch.as_tensor(filled, device=image.device)
+
+
+def fill_plane(plane: np.ndarray, known: np.ndarray) -> None:
+    """Interpolate the unknown pixels of ``plane (C, H, W)`` in place; ``known`` is bool ``(H, W)``."""
+    points, queries = np.argwhere(known & borders(known)), np.argwhere(~known)
+    if len(points):
+        values = plane[:, points[:, 0], points[:, 1]].T
+        plane[:, queries[:, 0], queries[:, 1]] = interpolate_linear(points, values, queries).T
 
 
 def borders(known: np.ndarray) -> np.ndarray:

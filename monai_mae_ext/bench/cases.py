@@ -1,0 +1,96 @@
+"""What is compared: the networks' sizes, and one training step of MONAI's masked autoencoder and of ours."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from monai.networks.nets import MaskedAutoEncoderViT
+from torch import Tensor, nn
+
+from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss
+from monai_mae_ext.networks import MaskedAutoencoder, patchify
+from monai_mae_ext.transforms.masking import RandomMasking
+
+__all__ = ["ARMS", "CASES", "Case", "TrainingStep"]
+
+ARMS = ("monai", "self", "cross")
+MASK_RATIO = 0.75
+DECODE_RATIO = {"self": 1.0, "cross": 1 / 3}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes of one comparison: square one-channel images in patches of 16, given alike to every arm."""
+
+    image_size: int
+    batch_size: int
+    hidden_size: int
+    mlp_dim: int
+    num_layers: int
+    num_heads: int
+    decoder_hidden_size: int
+    decoder_mlp_dim: int
+    decoder_num_layers: int
+    decoder_num_heads: int
+    patch_size: int = 16
+
+    def network(self, arm: str) -> nn.Module:
+        """A fresh network: MONAI's for ``"monai"``, else ours with the decoder ``arm``."""
+        sizes = {name: value for name, value in vars(self).items() if name not in ("image_size", "batch_size")}
+        sizes |= {"in_channels": 1, "img_size": self.image_size, "spatial_dims": 2, "qkv_bias": True}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.meshgrid")
+            if arm == "monai":
+                return MaskedAutoEncoderViT(masking_ratio=MASK_RATIO, **sizes)
+            return MaskedAutoencoder(decoder=arm, **sizes)
+
+    def images(self) -> Tensor:
+        """A batch of noise ``(B, 1, image_size, image_size)``, float32 in [0, 1)."""
+        return torch.rand(self.batch_size, 1, self.image_size, self.image_size)
+
+
+CASES = {
+    "cxr_224": Case(224, 8, 768, 3072, 12, 12, 512, 2048, 8, 16),
+    "cxr_1280": Case(1280, 1, 384, 1536, 4, 6, 192, 768, 2, 6),
+    "smoke": Case(64, 2, 24, 48, 2, 2, 16, 32, 1, 2),
+}
+
+
+class TrainingStep:
+    """Call it for one training step: draw masks, forward, loss, backward, AdamW.
+
+    The arm ``"self"`` predicts all hidden tokens, ``"cross"`` a third of them, which is a quarter of all.
+    """
+
+    def __init__(self, case: Case, arm: str, device: torch.device) -> None:
+        self.arm = arm
+        self.network = case.network(arm).to(device)
+        self.images = case.images().to(device)
+        self.patch_size = [case.patch_size] * 2
+        if arm != "monai":
+            self.masking = RandomMasking(case.patch_size, MASK_RATIO, DECODE_RATIO[arm])
+            self.criterion = MaskedReconstructionLoss(case.patch_size, normalize_targets=False)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad()
+        self.loss().backward()
+        self.optimizer.step()
+
+    def predict(self) -> tuple[Tensor, Tensor]:
+        """Draw masks and predict: MONAI's tokens ``(B, N, P)`` and mask ``(B, N)``; our image and ``hidden (B, M)``."""
+        if self.arm == "monai":
+            return self.network(self.images)
+        masks = [self.masking(image) for image in self.images]
+        visible, hidden = (torch.stack(index).to(self.images.device) for index in zip(*masks, strict=True))
+        return self.network(self.images, visible, hidden), hidden
+
+    def loss(self) -> Tensor:
+        """Mean squared error on the hidden tokens; for MONAI as its user has to write it."""
+        predicted, hidden = self.predict()
+        if self.arm != "monai":
+            return self.criterion(predicted, {"image": self.images, "hidden": hidden})
+        error = (predicted - patchify(self.images, self.patch_size)).square().mean(-1)
+        return (error * hidden).sum() / hidden.sum()

@@ -1,0 +1,63 @@
+"""From measured steps to numbers, and from numbers to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+__all__ = ["Measurement", "format_report", "summarize"]
+
+ROW = "{:<9} {:<6} {:>9} {:>16} {:>8} {:>9} {:>7} {:>6}"
+HEADER = ROW.format("case", "arm", "median s", "min - max s", "speedup", "peak MiB", "memory", "FLOPs")
+
+
+@dataclass
+class Measurement:
+    """What one arm did: seconds of its training steps, one entry a round, and its peak memory in MiB."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak_mib: float = 0.0
+
+
+def summarize(arm: Measurement, baseline: Measurement, flops: int, matmul_flops_per_second: float) -> dict[str, float]:
+    """Numbers of one arm.
+
+    Args:
+        arm, baseline: the arm and the one to compare with, rounds in the same order.
+        flops: floating-point operations of one step.
+        matmul_flops_per_second: what the machine reaches in matrix products.
+
+    Returns:
+        ``seconds`` (median), ``seconds_min``, ``seconds_max``, ``peak_mib``, ``speedup`` (median over rounds, baseline
+        over arm), ``memory_ratio`` (arm over baseline) and ``flops_share`` (achieved rate over the machine's).
+    """
+    return {
+        "seconds": median(arm.seconds),
+        "seconds_min": min(arm.seconds),
+        "seconds_max": max(arm.seconds),
+        "peak_mib": arm.peak_mib,
+        "speedup": median(theirs / ours for theirs, ours in zip(baseline.seconds, arm.seconds, strict=True)),
+        "memory_ratio": arm.peak_mib / baseline.peak_mib,
+        "flops_share": flops / median(arm.seconds) / matmul_flops_per_second,
+    }
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """A readable table of what ``bench`` writes."""
+    machine = report["machine"]
+    lines = [HEADER, "-" * len(HEADER)]
+    for case in report["cases"]:
+        for arm in case["arms"]:
+            spread = f"{arm['seconds_min']:.3f} - {arm['seconds_max']:.3f}"
+            speedup, memory = f"{arm['speedup']:.2f}x", f"{arm['memory_ratio']:.3f}x"
+            peak, share = f"{arm['peak_mib']:.0f}", f"{arm['flops_share']:.0%}"
+            lines.append(
+                ROW.format(case["case"], arm["arm"], f"{arm['seconds']:.3f}", spread, speedup, peak, memory, share)
+            )
+    lines.append(
+        f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, torch {machine['torch']}, "
+        f"monai {machine['monai']}, matrix products at {machine['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,94 @@
+"""Run the comparison: every arm in its own process, taking turns."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from monai_mae_ext.bench.arm import ArmProcess
+from monai_mae_ext.bench.cases import ARMS, CASES
+from monai_mae_ext.bench.flops import count_flops
+from monai_mae_ext.bench.machine import describe_machine
+from monai_mae_ext.bench.report import Measurement, format_report, summarize
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.files import atomic_write
+
+__all__ = ["bench"]
+
+
+def bench(
+    cases: Sequence[str] | str = ("cxr_224", "cxr_1280"),
+    json: str | Path | None = None,
+    rounds: int = 5,
+    device: str = "cpu",
+) -> None:
+    """Compare one training step of this package's masked autoencoder with MONAI's, and print a table.
+
+    Arms are ``monai`` (``MaskedAutoEncoderViT``), ``self`` (self-attention decoder, all hidden tokens predicted) and
+    ``cross`` (cross-attention decoder, a quarter of all tokens predicted), with the same sizes, optimiser and float32
+    arithmetic. They take turns, each in a process of its own. The table has, for one step (forward, loss, backward,
+    AdamW): the median time with its spread; the speedup, a median over rounds of MONAI's time over the arm's; the peak
+    memory above the imported interpreter, in MiB and relative to MONAI's; the share of the machine's own float32
+    matrix-product rate that the step reaches.
+
+    Args:
+        cases: names out of ``cxr_224`` (ViT-B), ``cxr_1280`` (a small ViT on 6400 tokens; MONAI needs about 6 GiB) and
+            ``smoke`` (tiny, to see that it runs).
+        json: file to write the numbers to: ``{"machine": {...}, "cases": [{"case", "arms": [{"arm", "seconds",
+            "seconds_min", "seconds_max", "peak_mib", "speedup", "memory_ratio", "flops_share"}]}]}``.
+        rounds: timed steps of every arm, after one to warm up.
+        device: ``"cpu"`` or a CUDA device.
+
+    Raises:
+        UserError: for an unknown case, no rounds, a missing device, or if an arm's process dies.
+    """
+    names = [cases] if isinstance(cases, str) else list(cases)
+    unknown = sorted(set(names) - set(CASES))
+    if unknown:
+        raise UserError(f"unknown cases {unknown}: choose from {list(CASES)}")
+    if rounds < 1:
+        raise UserError(f"rounds is at least 1, not {rounds}")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device {device!r} is not there: torch sees no CUDA; use --device cpu")
+    machine = describe_machine(torch.device(device))
+    with tqdm(total=len(names) * len(ARMS) * (rounds + 1), unit="step") as progress:
+        measured = {name: measure(name, rounds, torch.device(device), progress) for name in names}
+    report = {"machine": machine, "cases": [describe_case(name, measured[name], machine) for name in names]}
+    print(format_report(report))
+    if json is not None:
+        with atomic_write(json) as temporary:
+            temporary.write_text(json_format.dumps(report, indent=2) + "\n")
+
+
+def measure(case: str, rounds: int, device: torch.device, progress: tqdm) -> dict[str, Measurement]:
+    """Let the arms of one case take turns."""
+    measured = {arm: Measurement() for arm in ARMS}
+    with ExitStack() as stack:
+        processes: dict[str, ArmProcess] = {}
+        for arm in ARMS:
+            progress.set_description(f"{case} {arm}")
+            processes[arm] = stack.enter_context(ArmProcess(case, arm, device))
+            progress.update()
+        for _ in range(rounds):
+            for arm in ARMS:
+                progress.set_description(f"{case} {arm}")
+                seconds, measured[arm].peak_mib = processes[arm].step()
+                measured[arm].seconds.append(seconds)
+                progress.update()
+    return measured
+
+
+def describe_case(case: str, measured: Mapping[str, Measurement], machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of one case."""
+    baseline, rate = measured["monai"], machine["matmul_flops_per_second"]
+    arms = [
+        {"arm": arm} | summarize(measurement, baseline, count_flops(CASES[case], arm), rate)
+        for arm, measurement in measured.items()
+    ]
+    return {"case": case, "arms": arms}

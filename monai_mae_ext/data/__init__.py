@@ -1,0 +1,19 @@
+"""Data: reading radiographs, listing and auditing data sets, and a cache that tolerates bad files."""
+
+from monai_mae_ext.data.audit import audit
+from monai_mae_ext.data.chestxray14 import CHESTXRAY14_LABELS
+from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, read_radiograph
+from monai_mae_ext.data.radiograph_datalist import radiograph_datalist
+from monai_mae_ext.data.skipping import SkippingDataset
+from monai_mae_ext.data.tolerant import TolerantCacheDataset
+
+__all__ = [
+    "CHESTXRAY14_LABELS",
+    "RadiographError",
+    "RadiographReader",
+    "SkippingDataset",
+    "TolerantCacheDataset",
+    "audit",
+    "radiograph_datalist",
+    "read_radiograph",
+]

@@ -1,0 +1,71 @@
+"""Reading checkpoints, loading weights strictly, and taking the encoder out of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
+
+__all__ = ["export_encoder", "load_weights", "read_checkpoint"]
+
+
+def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read tensors and plain values (never code) from a file.
+
+    Raises:
+        UserError: if the file is missing or is no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"no checkpoint at {path}: train first, or correct the path")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): delete it or restore a copy"
+        ) from error
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str | os.PathLike) -> None:
+    """Load a state dict strictly.
+
+    Raises:
+        UserError: if it belongs to another architecture; names ``source`` and the first difference.
+    """
+    own = network.state_dict()
+    differences = [f"{key} is not in the file" for key in own if key not in weights]
+    differences += [f"{key} is not in the network" for key in weights if key not in own]
+    differences += [
+        f"{key} is {tuple(weights[key].shape)} in the file and {tuple(own[key].shape)} in the network"
+        for key in own if key in weights and weights[key].shape != own[key].shape
+    ]  # fmt: skip
+    if differences:
+        raise UserError(
+            f"{source} holds another architecture ({len(differences)} differences; first: {differences[0]}): "
+            "use the configuration it was trained with, or another ckpt_dir"
+        )
+    network.load_state_dict(weights)
+
+
+def export_encoder(ckpt_dir: str | os.PathLike, out: str | os.PathLike = "encoder.safetensors") -> None:
+    """Write the encoder of a training run as safetensors, with the keys of MONAI's ``ViT``.
+
+    Args:
+        ckpt_dir: the run's folder of checkpoints: the weights are those of ``model.pt``, the network's facts are in
+            ``last.pt``.
+        out: file to write.
+
+    Raises:
+        UserError: if a checkpoint is missing or the two do not belong together.
+    """
+    folder = Path(ckpt_dir)
+    network = MaskedAutoencoder(**read_checkpoint(folder / "last.pt")["facts"])
+    load_weights(network, read_checkpoint(folder / "model.pt"), folder / "model.pt")
+    save_encoder(network, out)
+    print(f"encoder of {folder / 'model.pt'} written to {out}")

@@ -1,0 +1,25 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from monai_mae_ext.phantoms import write_chest_phantoms
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ChestX-ray14 layout of phantoms, a quarter of them DICOM."""
+    return write_chest_phantoms(tmp_path_factory.mktemp("films") / "cxr", n_films=32, size=96, dicom_fraction=0.25)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of small public data sets, or a skip that says how to get one."""
+    folder = os.environ.get("MAE_BUNDLES_DATA")
+    if not folder:
+        pytest.skip("MAE_BUNDLES_DATA does not name a folder with the sample data sets")
+    return Path(folder)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from monai_mae_ext.batch import PrepareMaskedBatch
+
+
+def test_a_batch_becomes_the_networks_arguments_and_the_losss_targets():
+    image = MetaTensor(torch.rand(2, 1, 8, 8), meta={"filename_or_obj": ["a", "b"]})
+    visible, hidden = torch.tensor([[0], [1]]), torch.tensor([[2, 3], [0, 2]])
+    batch = {"image": image, "visible": visible, "hidden": hidden, "label": 3}
+    inputs, label, arguments, keywords = PrepareMaskedBatch()(batch, device="cpu", non_blocking=True)
+    assert type(inputs) is torch.Tensor and torch.equal(inputs, image.as_tensor())
+    assert keywords == {}
+    assert set(label) == {"image", "visible", "hidden"} and label["image"] is inputs
+    assert torch.equal(arguments[0], visible) and torch.equal(arguments[1], hidden)
+    assert arguments[0] is label["visible"] and arguments[1] is label["hidden"]
+    assert arguments[0].dtype == torch.int64
+    assert isinstance(batch["image"], MetaTensor), "the loader's batch was changed"
+
+
+def test_keys_can_be_named():
+    batch = {"ct": torch.rand(1, 1, 4, 4), "v": torch.tensor([[0]]), "h": torch.tensor([[1]])}
+    inputs, label, (visible, hidden), _ = PrepareMaskedBatch("ct", "v", "h")(batch)
+    assert inputs is label["image"] and visible.item() == 0 and hidden.item() == 1
+    with pytest.raises(KeyError, match="image"):
+        PrepareMaskedBatch()(batch)
+
+
+def test_everything_goes_to_the_device():
+    batch = {"image": torch.rand(1, 1, 4, 4), "visible": torch.tensor([[0]]), "hidden": torch.tensor([[1]])}
+    inputs, label, arguments, _ = PrepareMaskedBatch()(batch, device=torch.device("meta"))
+    assert {tensor.device.type for tensor in (inputs, *label.values(), *arguments)} == {"meta"}

@@ -1,0 +1,72 @@
+"""Every command of the README and the docs is run, page by page, in a folder like a user's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TINY = ROOT / "tests" / "bundles" / "tiny.json"
+PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
+# What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
+SET_UP = re.compile(r"make (quickstart|test)\b|git clone|cd |python3? -m venv|\. \.venv|(\.venv/bin/)?(python -m )?pip install")
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
+pytestmark = pytest.mark.bundle
+
+
+def commands(page: Path, language: str) -> list[str]:
+    """Lines of the page's fenced blocks of one language, with continued lines joined."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def shrunk(command: str) -> str:
+    """The command on few small films, with the tests' tiny network laid over it, so that it takes seconds."""
+    command = re.sub(r"--n_films \d+", "--n_films 24", command)
+    command = re.sub(r"--size \d+", "--size 96", command)
+    command = re.sub(r"--epochs \d+|--train#trainer#max_epochs \d+", lambda m: m[0].rsplit(" ", 1)[0] + " 2", command)
+    command = re.sub(r"--batch_size \d+", "--batch_size 4", command)
+    command = command.replace('\'["cxr_224", "cxr_1280"]\'', "'[\"smoke\"]' --rounds 1")
+    overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
+    return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{TINY}']\"", command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands(page: Path, films: Path, tmp_path: Path) -> None:
+    for name in ("bundles", "README.md"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "runs" / "cxr").mkdir(parents=True)
+    if not any("phantoms" in line for line in commands(page, "bash")):
+        (tmp_path / "runs" / "cxr" / "films").symlink_to(films)
+    lines = [line for line in commands(page, "bash") if not SET_UP.match(line.strip())]
+    if not os.environ.get("MAE_BUNDLES_DATA"):
+        lines = [line for line in lines if "MAE_BUNDLES_DATA" not in line]
+    python = commands(page, "python")
+    script = ["set -euo pipefail", f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"']
+    script += [shrunk(line) for line in lines]
+    if python:
+        (tmp_path / "page.py").write_text("\n".join(python))
+        script.append("python page.py")
+    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    for expected in re.findall(r"^prints `(.*?)`", page.read_text(), re.MULTILINE):
+        assert expected in done.stdout
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("bundles/*/docs/*.md")], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text()):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        file = (page.parent / target) if target else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor and file.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor[1:] in slugs, f"{page.name}: {target}{anchor}"
