@@ -31,7 +31,7 @@ def test_effective_rank_ignores_rotation_and_scale_and_falls_with_collapse():
     features = torch.randn(500, 8) * torch.linspace(0.1, 1, 8)
     rotation, _ = torch.linalg.qr(torch.randn(8, 8))
     assert effective_rank(features @ rotation * 30) == pytest.approx(effective_rank(features), rel=1e-3)
-    assert effective_rank(features * torch.linspace(1, 0, 8)) < effective_rank(features)
+    assert effective_rank(features * torch.linspace(0, 1, 8)) < effective_rank(features)
 
 
 def test_effective_rank_of_a_collapsed_encoder_is_0_not_nan():

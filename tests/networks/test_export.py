@@ -75,6 +75,13 @@ def test_the_class_token_can_be_left_out_but_not_made_up():
         encoder_weights(without, cls_token=True)
 
 
+def test_the_unused_norm_of_monais_blocks_is_the_identity():
+    weights = encoder_weights(network(2))
+    for index in range(2):
+        assert (weights[f"blocks.{index}.norm_cross_attn.weight"] == 1).all()
+        assert (weights[f"blocks.{index}.norm_cross_attn.bias"] == 0).all()
+
+
 def test_exporting_leaves_the_network_as_it_was():
     net = network(2)
     keys = list(net.state_dict())
