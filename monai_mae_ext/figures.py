@@ -13,7 +13,7 @@ from torch import Tensor
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.transforms.masking import mask_image
 
-__all__ = ["save_learning_curves", "save_panel"]
+__all__ = ["save_contact_sheet", "save_learning_curves", "save_panel"]
 
 HIDDEN_COLOUR = (0.20, 0.24, 0.32)
 
@@ -64,6 +64,29 @@ def save_panel(
         axis.set_axis_off()
     figure.colorbar(error, ax=axes[:, -1], shrink=0.6)
     figure.supxlabel(textwrap.fill(caption, 120), fontsize=9)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary)
+
+
+def save_contact_sheet(
+    path: str | os.PathLike, images: Sequence[np.ndarray], titles: Sequence[str], columns: int = 6
+) -> None:
+    """Small pictures in rows, each with a title.
+
+    Args:
+        path: PNG file, written atomically.
+        images: ``(H, W)`` each, in [0, 1].
+        titles: one for each image.
+        columns: pictures in a row.
+    """
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(2 * columns, 2.2 * rows), dpi=100, layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis, image, title in zip(axes, images, titles, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axis.set_title(title, fontsize=8)
+    for axis in axes:
+        axis.set_axis_off()
     with atomic_write(path) as temporary:
         figure.savefig(temporary)
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "bundles" / "tiny.json"
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
-SET_UP = re.compile(r"make (quickstart|test)\b|git clone|cd |python3? -m venv|\. \.venv|(\.venv/bin/)?(python -m )?pip install")
+SET_UP = re.compile(r"make (quickstart|test)\b|python3 -m venv|\. \.venv|python -m pip install")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 pytestmark = pytest.mark.bundle
 

@@ -74,7 +74,7 @@ def radiograph_datalist(
         patients = len({film.patient for film in films})
         raise UserError(
             f"the {section} section of {root} is empty: {len(films)} films of {patients} patients (a patient is a "
-            "sub-folder, or a file beside them): add patients, or change --validation_fraction or --seed"
+            "sub-folder, or a file beside them): add patients, or raise --validation_fraction"
         )
     return sorted(items, key=lambda item: item["image"])
 

@@ -70,6 +70,9 @@ class LearningHealth:
     def judge(self, engine: Workflow) -> None:
         if idist.get_rank() > 0:
             return
+        if sum(len(batch["image"]) for batch in self.batches) < 2:
+            self.logger.warning("is it learning? one validation image cannot tell: validate on more")
+            return
         figures = self.figures()
         engine.state.metrics.update(figures)
         self.logger.info(verdict(figures))

@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.figures import save_contact_sheet
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms.chest_dicom import write_phantom_dicom
 from monai_mae_ext.phantoms.chest_phantom import ChestPhantom, chest_phantom
@@ -26,6 +27,7 @@ HEADER = (
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 ).split(",")
 FILM_SIDE_MM = 400
+FILMS_SHOWN = 12
 RECORD = "phantoms.json"
 
 
@@ -62,7 +64,8 @@ def write_chest_phantoms(
 
     Args:
         out_dir: gets ``images/``, ``thorax_masks/`` (PNG of the same stem, 0 or 255), ``Data_Entry_2017.csv``,
-            ``train_val_list.txt``, ``test_list.txt`` and ``phantoms.json``, which records these arguments.
+            ``train_val_list.txt``, ``test_list.txt``, ``contact_sheet.png`` of the first films, and ``phantoms.json``,
+            which records these arguments.
         n_films: how many films, at least 1.
         size: pixels on each side.
         seed: which data set.
@@ -97,6 +100,9 @@ def write_chest_phantoms(
         csv.writer(file).writerows([HEADER, *rows])
     _write_list(folder / "train_val_list.txt", [film.name for film in films if film.patient not in in_test])
     _write_list(folder / "test_list.txt", [film.name for film in films if film.patient in in_test])
+    shown = [_phantom(film, size, seed) for film in films[:FILMS_SHOWN]]
+    labels = ["|".join(phantom.findings) or "No Finding" for phantom in shown]
+    save_contact_sheet(folder / "contact_sheet.png", [phantom.image for phantom in shown], labels)
     _write_record(folder, arguments, complete=True)
     return folder
 
@@ -146,8 +152,7 @@ def _plan(n_films: int, dicom_fraction: float, rng: np.random.Generator) -> list
 
 def _write_film(folder: Path, film: Film, size: int, seed: int) -> list:
     """Write image and mask of ``film``; returns its row of ``Data_Entry_2017.csv``."""
-    patient_seed = int(np.random.default_rng([seed, film.patient]).integers(2**31))
-    phantom = chest_phantom(patient_seed, size, film=film.number)
+    phantom = _phantom(film, size, seed)
     spacing = round(FILM_SIDE_MM / size, 4)
     with atomic_write(folder / "images" / film.name) as path:
         if film.suffix == ".dcm":
@@ -157,6 +162,11 @@ def _write_film(folder: Path, film: Film, size: int, seed: int) -> list:
     with atomic_write(folder / "thorax_masks" / f"{film.stem}.png") as path:
         Image.fromarray(phantom.thorax.astype(np.uint8) * 255).save(path)
     return _row(film, phantom, size, spacing)
+
+
+def _phantom(film: Film, size: int, seed: int) -> ChestPhantom:
+    patient_seed = int(np.random.default_rng([seed, film.patient]).integers(2**31))
+    return chest_phantom(patient_seed, size, film=film.number)
 
 
 def _row(film: Film, phantom: ChestPhantom, size: int, spacing: float) -> list:

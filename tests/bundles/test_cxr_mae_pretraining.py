@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -84,6 +85,25 @@ def test_inference_goes_past_a_bad_file_and_says_so(trained: Path, films: Path, 
     for source in sources:
         assert Image.open(out / "ward" / f"{source.stem}_reconstruction.png").size == (64, 64)
         assert (out / "ward" / f"{source.stem}_panel.png").is_file()
+
+
+def test_mlflow_gets_every_epoch(films: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="the extra [mlflow] is not installed")
+    keys = {"dataset_dir": films, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train", "epochs": 2}
+    done = run_bundle(NAME, "training", [*TRAIN, "mlflow.json"], **keys)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with sqlite3.connect(tmp_path / "train" / "mlflow.db") as database:
+        steps = database.execute("select step from metrics where key = 'val_loss' order by step").fetchall()
+    assert steps == [(1,), (2,)]
+
+
+@pytest.mark.real_data
+def test_real_films_go_the_same_way(real_data: Path, tmp_path: Path) -> None:
+    keys = {"dataset_dir": real_data / "chestxray14", "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train"}
+    done = run_bundle(NAME, "training", TRAIN, epochs=2, **keys)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = read_history(tmp_path / "train" / "history.csv")
+    assert second["val_loss"] < first["val_loss"]
 
 
 def test_kill_and_resume_gives_the_same_bits(trained: Path, films: Path, tmp_path: Path) -> None:

@@ -47,6 +47,14 @@ def test_the_twin_does_not_depend_on_the_seed_nor_disturb_it() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
+def test_one_image_is_no_ground_for_a_verdict_but_no_error_either(make_evaluator, caplog) -> None:
+    network = tiny_network()
+    evaluator = make_evaluator([LearningHealth(network, MaskedReconstructionLoss(4))], network, epoch_length=1)
+    evaluator.data_loader = [{key: value[:1] for key, value in next(iter(evaluator.data_loader)).items()}]
+    evaluator.run()
+    assert "validate on more" in caplog.text and "rank" not in evaluator.state.metrics
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
