@@ -21,14 +21,15 @@ CXR_RUN := runs/cxr
 CXR_ARGS := --bundle_root $(CXR) --dataset_dir $(CXR_RUN)/films --ckpt_dir $(CXR_RUN)/models --logging_file $(CXR)/configs/logging.conf --meta_file $(CXR)/configs/metadata.json
 
 quickstart-cxr: $(INSTALLED)
-	$(PY) -m monai_mae_ext phantoms --out_dir $(CXR_RUN)/films --n_films 200 --size 256
+	$(PY) -m monai_mae_ext phantoms --out_dir $(CXR_RUN)/films --n_films 400 --size 256
 	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" $(CXR_ARGS) --output_dir $(CXR_RUN)/train
 	$(PY) -m monai.bundle run evaluating --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json','$(CXR)/configs/evaluate.json']" $(CXR_ARGS) --output_dir $(CXR_RUN)/evaluate
 	$(PY) -m monai.bundle run inferring --config_file "['$(CXR)/configs/inference.json','$(CXR)/configs/quick.json']" $(CXR_ARGS) --section test --output_dir $(CXR_RUN)/reconstructions
+	@echo "phantoms          $(CXR_RUN)/films/contact_sheet.png"
 	@echo "learning curves   $(CXR_RUN)/train/learning_curves.png"
 	@echo "panels            $(CXR_RUN)/train/panels, $(CXR_RUN)/reconstructions/images"
-	@echo "numbers           $(CXR_RUN)/train/history.csv, $(CXR_RUN)/evaluate/metrics.csv:"
-	@cat $(CXR_RUN)/evaluate/metrics.csv
+	@echo "numbers           $(CXR_RUN)/train/history.csv, $(CXR_RUN)/evaluate/per_image.csv, $(CXR_RUN)/evaluate/evaluation.json:"
+	@cat $(CXR_RUN)/evaluate/evaluation.json
 
 test: $(INSTALLED)
 	$(PY) -m ruff check .

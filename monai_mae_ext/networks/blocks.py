@@ -23,12 +23,15 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=qkv_bias)
         self.out_proj = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: int = 0) -> Tensor:
+        """Attend to all tokens; the first ``skip`` get no output, which is then ``(B, N - skip, D)``."""
         batch, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, width // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        out = F.scaled_dot_product_attention(query, key, value)
-        return self.out_proj(out.transpose(1, 2).reshape(batch, tokens, width))
+        query, key, value = [
+            part.reshape(batch, tokens, self.num_heads, width // self.num_heads).transpose(1, 2)
+            for part in self.qkv(x).chunk(3, dim=-1)
+        ]
+        out = F.scaled_dot_product_attention(query[:, :, skip:], key, value)
+        return self.out_proj(out.transpose(1, 2).reshape(batch, tokens - skip, width))
 
 
 class CrossAttention(nn.Module):
@@ -45,8 +48,10 @@ class CrossAttention(nn.Module):
         batch, queries, width = x.shape
         head = width // self.num_heads
         query = self.to_q(x).reshape(batch, queries, self.num_heads, head).transpose(1, 2)
-        keys = self.to_kv(context).reshape(batch, context.shape[1], 2, self.num_heads, head)
-        key, value = keys.permute(2, 0, 3, 1, 4).unbind(0)
+        key, value = [
+            part.reshape(batch, context.shape[1], self.num_heads, head).transpose(1, 2)
+            for part in self.to_kv(context).chunk(2, dim=-1)
+        ]
         out = F.scaled_dot_product_attention(query, key, value)
         return self.out_proj(out.transpose(1, 2).reshape(batch, queries, width))
 
@@ -78,7 +83,10 @@ class DropPath(nn.Module):
 
 
 class SelfAttentionBlock(nn.Module):
-    """Pre-norm transformer block, ``(B, N, D)`` to ``(B, N, D)``."""
+    """Pre-norm transformer block, ``(B, N, D)`` to ``(B, N, D)``, or to ``(B, N - skip, D)``.
+
+    The first ``skip`` tokens then serve as context alone: in a decoder's last block nobody reads the visible ones.
+    """
 
     def __init__(
         self, hidden_size: int, mlp_dim: int, num_heads: int, qkv_bias: bool = True, drop_path: float = 0.0
@@ -90,8 +98,8 @@ class SelfAttentionBlock(nn.Module):
         self.mlp = MLP(hidden_size, mlp_dim)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
+    def forward(self, x: Tensor, skip: int = 0) -> Tensor:
+        x = x[:, skip:] + self.drop_path(self.attn(self.norm1(x), skip))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 

@@ -80,12 +80,14 @@ class SelfDecoder(_Decoder):
         extra = x.shape[1] - visible.shape[1]
         seen = x[:, extra:] + gather_tokens(self.position_embeddings, visible)
         x = torch.cat([x[:, :extra], seen, self.queries(hidden)], dim=1)
-        for block in self.blocks:
+        last = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            skip = features.shape[1] if index == last else 0
             if not torch.jit.is_scripting() and self.checkpointing and self.training:
-                x = checkpoint(block, x, use_reentrant=False)
+                x = checkpoint(block, x, skip, use_reentrant=False)
             else:
-                x = block(x)
-        return self.head(self.norm(x[:, extra + visible.shape[1] :]))
+                x = block(x, skip)
+        return self.head(self.norm(x))
 
 
 class CrossDecoder(_Decoder):
