@@ -1,12 +1,12 @@
 # make quickstart   pre-train, evaluate and reconstruct on generated films (10 minutes on 2 cores, downloads apart)
-# make test         the whole test suite
+# make test         ruff, mypy and the whole test suite
 PYTHON ?= python3
 TASK ?= cxr
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart quickstart-cxr test lint clean
+.PHONY: quickstart quickstart-cxr test clean
 
 quickstart: quickstart-$(TASK)
 
@@ -18,7 +18,7 @@ $(INSTALLED): setup.cfg constraints.txt
 
 CXR := bundles/cxr_mae_pretraining
 CXR_RUN := runs/cxr
-CXR_ARGS := --bundle_root $(CXR) --dataset_dir $(CXR_RUN)/films --ckpt_dir $(CXR_RUN)/models --logging_file $(CXR)/configs/logging.conf --meta_file $(CXR)/configs/metadata.json
+CXR_ARGS := --bundle_root $(CXR) --dataset_dir $(CXR_RUN)/films --ckpt_dir $(CXR_RUN)/models
 
 quickstart-cxr: $(INSTALLED)
 	$(PY) -m monai_mae_ext phantoms --out_dir $(CXR_RUN)/films --n_films 400 --size 256

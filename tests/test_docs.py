@@ -32,6 +32,7 @@ def shrunk(command: str) -> str:
     command = re.sub(r"--size \d+", "--size 96", command)
     command = re.sub(r"--epochs \d+|--train#trainer#max_epochs \d+", lambda m: m[0].rsplit(" ", 1)[0] + " 2", command)
     command = re.sub(r"--batch_size \d+", "--batch_size 4", command)
+    command = re.sub(r"--rounds \d+|--image_size \d+", "", command)
     command = command.replace('\'["cxr_224", "cxr_1280"]\'', "'[\"smoke\"]' --rounds 1")
     overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{TINY}']\"", command)

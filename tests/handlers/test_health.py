@@ -60,7 +60,7 @@ def test_one_image_is_no_ground_for_a_verdict_but_no_error_either(make_evaluator
     [
         ({"loss_model": 0.7}, "not below loss_position_only"),
         ({"loss_model": 1.1}, "not below loss_visible_mean"),
-        ({"rank": 3.4}, "collapsed: effective rank 3.4, at random 7.0"),
+        ({"rank": 6.9}, "effective rank 6.9 is below a random encoder's 7.0"),
         ({"readable_around": 0.79}, "surroundings"),
         ({"readable_own": 0.8}, "thrown away"),
     ],
