@@ -28,7 +28,7 @@ def commands(page: Path, language: str) -> list[str]:
 
 def shrunk(command: str) -> str:
     """The command on few small films, with the tests' tiny network laid over it, so that it takes seconds."""
-    command = re.sub(r"--n_films \d+", "--n_films 24", command)
+    command = re.sub(r"--n_films \d+", "--n_films 32", command)
     command = re.sub(r"--size \d+", "--size 96", command)
     command = re.sub(r"--epochs \d+|--train#trainer#max_epochs \d+", lambda m: m[0].rsplit(" ", 1)[0] + " 2", command)
     command = re.sub(r"--batch_size \d+", "--batch_size 4", command)

@@ -14,10 +14,6 @@ from torch.utils.data import Dataset
 
 __all__ = ["EpochSeed"]
 
-STRIDE = (
-    100_003  # a prime far above any number of transforms, since set_rnd counts the seed up from transform to transform
-)
-
 
 class EpochSeed:
     """Seed all random draws anew at the start of each epoch.
@@ -42,10 +38,10 @@ class EpochSeed:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Workflow) -> None:
-        seed = (self.seed * 1009 + idist.get_rank()) * STRIDE
+        epoch = 0 if self.same_every_epoch else engine.state.epoch
+        seed = int(np.random.SeedSequence([self.seed, epoch, idist.get_rank()]).generate_state(1)[0])
+        set_rnd(self.dataset, seed)
         if not self.same_every_epoch:
-            seed = (seed + engine.state.epoch * STRIDE * 31) % 2**32
             random.seed(seed)
             np.random.seed(seed)
             torch.manual_seed(seed)
-        set_rnd(self.dataset, seed % 2**32)

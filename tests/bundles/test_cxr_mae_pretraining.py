@@ -87,6 +87,18 @@ def test_inference_goes_past_a_bad_file_and_says_so(trained: Path, films: Path, 
         assert (out / "ward" / f"{source.stem}_panel.png").is_file()
 
 
+def test_a_damaged_film_is_named_and_does_not_stop_training(films: Path, tmp_path: Path) -> None:
+    shutil.copytree(films, tmp_path / "films")
+    victim = tmp_path / "films" / "images" / (films / "train_val_list.txt").read_text().split()[0]
+    victim.write_bytes(victim.read_bytes()[:300])
+    keys = {"dataset_dir": tmp_path / "films", "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train"}
+    done = run_bundle(NAME, "training", TRAIN, epochs=1, **keys)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"{victim.name} is replaced by the next good one" in done.stdout
+    done = run_bundle(NAME, "training", TRAIN, epochs=2, max_bad_files=0, **keys)
+    assert done.returncode == 1 and "max_bad_files allows 0" in done.stderr.splitlines()[-1]
+
+
 def test_mlflow_gets_every_epoch(films: Path, tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="the extra [mlflow] is not installed")
     keys = {"dataset_dir": films, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train", "epochs": 2}
