@@ -71,8 +71,13 @@ def test_counted_flops_equal_the_formula(arm):
     hidden = {"monai": tokens, "self": 12, "cross": 4}[arm]
     embedded = tokens if arm == "monai" else visible
     encoder = 2 * block_flops(visible + 1, visible + 1, 24, 48)
-    decoded, context = (hidden, visible + 1) if arm == "cross" else (tokens + 1, tokens + 1)
-    decoder = 2 * block_flops(decoded, context, 16, 32)
+    if arm == "cross":
+        decoder = 2 * block_flops(hidden, visible + 1, 16, 32)
+    else:
+        decoder = 2 * block_flops(tokens + 1, tokens + 1, 16, 32)
+    if arm == "self":  # of the last block's visible tokens only the projections are computed
+        whole = block_flops(tokens + 1, tokens + 1, 16, 32)
+        decoder += block_flops(hidden, tokens + 1, 16, 32) + (visible + 1) * 16**2 - whole
     predicted = tokens + 1 if arm == "monai" else hidden
     ends = (visible + 1) * 24 * 16 + predicted * 16 * patch
     embedding = embedded * patch * 24
