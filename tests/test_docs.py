@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests" / "bundles" / "tiny.json"
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
+CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
 SET_UP = re.compile(r"make (quickstart|test)\b|python3 -m venv|\. \.venv|python -m pip install")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
@@ -38,6 +40,14 @@ def shrunk(command: str) -> str:
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{TINY}']\"", command)
 
 
+def run_page(folder: Path, lines: list[str]) -> str:
+    """Run shell commands one after the other in ``folder``; returns what they printed."""
+    script = ["set -euo pipefail", f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', *lines]
+    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=folder, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands(page: Path, films: Path, tmp_path: Path) -> None:
     for name in ("bundles", "README.md"):
@@ -48,16 +58,26 @@ def test_commands(page: Path, films: Path, tmp_path: Path) -> None:
     lines = [line for line in commands(page, "bash") if not SET_UP.match(line.strip())]
     if not os.environ.get("MAE_BUNDLES_DATA"):
         lines = [line for line in lines if "MAE_BUNDLES_DATA" not in line]
-    python = commands(page, "python")
-    script = ["set -euo pipefail", f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"']
-    script += [shrunk(line) for line in lines]
-    if python:
+    lines = [shrunk(line) for line in lines]
+    if python := commands(page, "python"):
         (tmp_path / "page.py").write_text("\n".join(python))
-        script.append("python page.py")
-    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+        lines.append("python page.py")
+    printed = run_page(tmp_path, lines)
     for expected in re.findall(r"^prints `(.*?)`", page.read_text(), re.MULTILINE):
-        assert expected in done.stdout
+        assert expected in printed
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parts[-3])
+def test_commands_of_model_cards(card: Path, films: Path, tmp_path: Path) -> None:
+    """They run from the bundle's own folder, with its defaults for where things go."""
+    bundle = tmp_path / card.parts[-3]
+    shutil.copytree(card.parents[1], bundle, ignore=shutil.ignore_patterns("models", "eval"))
+    run_page(
+        bundle, [shrunk(line).replace("--dataset_dir DIR", f"--dataset_dir {films}") for line in commands(card, "bash")]
+    )
+    assert (bundle / "models" / "model.pt").is_file() and list(
+        (bundle / "eval" / "reconstructions").rglob("*_panel.png")
+    )
 
 
 @pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("bundles/*/docs/*.md")], ids=lambda p: p.name)
