@@ -34,10 +34,10 @@ class LoadWeights:
         self.network = network
         self.path = path
 
-    def attach(self, engine: SupervisedTrainer) -> None:
+    def attach(self, engine: Workflow) -> None:
         engine.add_event_handler(Events.STARTED, self)
 
-    def __call__(self, engine: SupervisedTrainer) -> None:
+    def __call__(self, engine: Workflow) -> None:
         load_weights(self.network, read_checkpoint(self.path), self.path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 
 import ignite.distributed as idist
@@ -45,7 +44,7 @@ class LearningHealth:
 
     def __init__(self, network: MaskedAutoencoder, loss: MaskedReconstructionLoss, max_images: int = 64) -> None:
         self.network = network
-        self.loss = copy.copy(loss)
+        self.loss = loss
         self.max_images = max_images
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

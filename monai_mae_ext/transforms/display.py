@@ -65,7 +65,8 @@ def displayable(
             ``"hidden"`` (leaks the truth; for comparison with published figures). ``BORROWED[borrow]`` is the caption.
 
     Returns:
-        ``(B, C, *S)``: ``image`` with its hidden tokens replaced. Tokens neither hidden nor visible become 0.
+        ``(B, C, *S)``: ``image`` with its hidden tokens replaced, visible or not. Tokens neither hidden
+        nor visible become 0.
     """
     if borrow not in BORROWED:
         raise UserError(f"borrow is one of {sorted(BORROWED)}, not {borrow!r}")
@@ -82,7 +83,8 @@ def displayable(
         statistics = torch.cat(token_statistics(seen), dim=-1)
         near = torch.stack([interpolate_tokens(*one, grid) for one in zip(statistics, visible, hidden, strict=True)])
         predicted = predicted * near[..., 1:] + near[..., :1]
-    whole = scatter_tokens(predicted, hidden, tokens.shape[1]) + scatter_tokens(seen, visible, tokens.shape[1])
+    whole = scatter_tokens(seen, visible, tokens.shape[1])
+    whole.scatter_(1, hidden[..., None].expand_as(predicted), predicted)
     return unpatchify(whole, patch, size)
 
 

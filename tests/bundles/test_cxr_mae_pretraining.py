@@ -227,6 +227,7 @@ def test_training_and_inference_describe_one_network_and_one_preprocessing() -> 
     ):
         assert infer[key] == train[key]
     assert infer["deterministic_transforms"] == without_notes(train["validate#deterministic_transforms"])
+    assert infer["random_transforms"] == without_notes(train["validate#random_transforms"])
     assert infer["random_transforms#0"].items() <= train["train#random_transforms#2"].items()
 
 

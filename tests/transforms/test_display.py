@@ -167,3 +167,9 @@ def test_the_post_processing_twins_undo_the_standardisation_and_keep_what_was_th
     torch.testing.assert_close(out["reconstruction"], image, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(out["mean_fill"], fill_mean(image, visible, (4, 8)))
     torch.testing.assert_close(out["linear_fill"], fill_linear(image, visible, (4, 8)))
+
+
+def test_a_token_that_is_visible_and_hidden_shows_the_prediction() -> None:
+    image, prediction = torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)
+    every = torch.arange(4)[None]
+    assert torch.equal(displayable(prediction, image, every, every, 4), prediction)
