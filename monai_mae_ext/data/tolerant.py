@@ -6,11 +6,13 @@ import logging
 import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
 from monai.data import CacheDataset
 from monai.transforms import RandomizableTrait, Transform
+from tqdm import tqdm
 
 from monai_mae_ext.errors import UserError, user_error_behind
 
@@ -64,6 +66,13 @@ class TolerantCacheDataset(CacheDataset):
         # One flag an item, in memory that DataLoader workers share; what the spawn context makes, forks can share too.
         self.bad = multiprocessing.get_context("spawn").Array("b", len(data))
         super().set_data(data)
+
+    def _fill_cache(self, indices: Sequence[int] | None = None) -> list:
+        """Fill the cache in threads that rest when an error leaves here: at work, they would crash Python's exit."""
+        indices = range(self.cache_num) if indices is None else indices
+        with ThreadPoolExecutor(self.num_workers) as threads:
+            items = threads.map(self._load_cache_item, indices)
+            return list(tqdm(items, "Loading dataset", len(indices), disable=not self.progress))
 
     def _load_cache_item(self, idx: int) -> Any:
         error = None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
+import time
 
 import numpy as np
 import pytest
@@ -125,3 +126,22 @@ def test_with_files(tmp_path, caplog):
     assert means == pytest.approx([0, 100, 100, 150])
     (message,) = [record.message for record in caplog.records if record.name.startswith("monai_mae_ext")]
     assert "1.png is truncated or damaged" in message and "\n" not in message
+
+
+def test_no_thread_is_at_work_when_the_error_comes():
+    class Slow(Read):
+        at_work = 0
+
+        def __call__(self, item):
+            Slow.at_work += 1
+            try:
+                time.sleep(0.05)
+                return super().__call__(item)
+            finally:
+                Slow.at_work -= 1
+
+    with pytest.raises(UserError, match="max_bad_files allows 0"):
+        TolerantCacheDataset(
+            [{"number": i} for i in range(50)], Compose([Slow({0})]), num_workers=4, progress=False, max_bad_files=0
+        )
+    assert Slow.at_work == 0
