@@ -2,6 +2,7 @@
 
 from monai_mae_ext.data.audit import audit
 from monai_mae_ext.data.chestxray14 import CHESTXRAY14_LABELS
+from monai_mae_ext.data.prefetch import PrefetchDataLoader
 from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, read_radiograph
 from monai_mae_ext.data.radiograph_datalist import radiograph_datalist
 from monai_mae_ext.data.skipping import SkippingDataset
@@ -9,6 +10,7 @@ from monai_mae_ext.data.tolerant import TolerantCacheDataset
 
 __all__ = [
     "CHESTXRAY14_LABELS",
+    "PrefetchDataLoader",
     "RadiographError",
     "RadiographReader",
     "SkippingDataset",
