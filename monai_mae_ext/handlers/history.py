@@ -27,7 +27,8 @@ class History:
     """Add one row an epoch to ``history.csv`` (epoch, seconds, lr, training and validation metrics) and redraw the
     curves.
 
-    On a resumed run rows behind the resumed epoch are dropped. Attach it after the checkpoint handler.
+    Rows of the same and later epochs, left by a killed or an older run, are replaced. Attach it after the validation
+    handler and before the checkpoint handler: then no kill leaves a checkpoint whose epoch has no row.
 
     Args:
         output_dir: gets ``history.csv`` and ``learning_curves.png``.
@@ -37,17 +38,11 @@ class History:
     def __init__(self, output_dir: str | os.PathLike, evaluator: Workflow | None = None) -> None:
         self.table, self.curves = Path(output_dir) / "history.csv", Path(output_dir) / "learning_curves.png"
         self.evaluator = evaluator
-        self.rows: list[dict[str, float]] = []
         self.started = time.perf_counter()
 
     def attach(self, engine: SupervisedTrainer) -> None:
-        engine.add_event_handler(Events.STARTED, self.recall)
         engine.add_event_handler(Events.EPOCH_STARTED, self.start_clock)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.add_epoch)
-
-    def recall(self, engine: SupervisedTrainer) -> None:
-        if self.table.is_file() and engine.state.epoch > 0:
-            self.rows = [row for row in read_history(self.table) if row["epoch"] <= engine.state.epoch]
 
     def start_clock(self, engine: SupervisedTrainer) -> None:
         self.started = time.perf_counter()
@@ -60,10 +55,11 @@ class History:
         row |= engine.state.metrics
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             row |= self.evaluator.state.metrics
-        self.rows.append(row)
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        earlier = read_history(self.table) if self.table.is_file() else []
+        rows = [*(old for old in earlier if old["epoch"] < row["epoch"]), row]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
         with atomic_write(self.table) as path, open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(self.rows)
-        save_learning_curves(self.rows, self.curves)
+            writer.writerows(rows)
+        save_learning_curves(rows, self.curves)

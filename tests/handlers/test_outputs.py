@@ -18,7 +18,7 @@ from monai_mae_ext.metrics import ReconstructionMetric
 
 def test_history_goes_on_behind_the_resumed_epoch(make_trainer, tmp_path: Path) -> None:
     def handlers(network, optimizer, dataset):
-        return [AtomicCheckpoint(tmp_path, network, optimizer), History(tmp_path)]
+        return [History(tmp_path), AtomicCheckpoint(tmp_path, network, optimizer)]
 
     make_trainer(handlers, epochs=2).run()
     table = tmp_path / "history.csv"
@@ -28,6 +28,17 @@ def test_history_goes_on_behind_the_resumed_epoch(make_trainer, tmp_path: Path) 
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert all(row["lr"] == 1e-3 and row["seconds"] > 0 for row in rows)
     assert (tmp_path / "learning_curves.png").is_file()
+
+
+def test_the_row_of_an_epoch_is_there_when_its_checkpoint_is(make_trainer, tmp_path: Path) -> None:
+    class Killed(AtomicCheckpoint):
+        def save(self, engine):
+            super().save(engine)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_trainer(lambda net, opt, _: [History(tmp_path), Killed(tmp_path, net, opt)], epochs=2).run()
+    assert [row["epoch"] for row in read_history(tmp_path / "history.csv")] == [1]
 
 
 def test_a_fresh_run_does_not_inherit_an_old_table(make_trainer, tmp_path: Path) -> None:
