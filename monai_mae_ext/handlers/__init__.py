@@ -4,6 +4,7 @@ from monai_mae_ext.handlers.checkpoint import AtomicCheckpoint, LoadWeights
 from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
+from monai_mae_ext.handlers.masking_ramp import MaskingRamp
 from monai_mae_ext.handlers.panel import ReconstructionPanel
 from monai_mae_ext.handlers.progress import LossProgressBar
 from monai_mae_ext.handlers.save import SaveReconstructions
@@ -17,6 +18,7 @@ __all__ = [
     "LearningHealth",
     "LoadWeights",
     "LossProgressBar",
+    "MaskingRamp",
     "NonFiniteGuard",
     "ReconstructionPanel",
     "SaveReconstructions",

@@ -10,6 +10,7 @@ from monai_mae_ext.transforms.display import (
     fill_mean,
 )
 from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
+from monai_mae_ext.transforms.region_masking import RegionMasking
 
 __all__ = [
     "BORROWED",
@@ -18,6 +19,7 @@ __all__ = [
     "RandResizedCropd",
     "RandomMasking",
     "RandomMaskingd",
+    "RegionMasking",
     "TokenMasking",
     "TokenMaskingd",
     "TrivialPredictorsd",

@@ -48,8 +48,11 @@ class TokenMasking(Randomizable, Transform):
         self.decode_ratio = decode_ratio
 
     @abstractmethod
-    def rank(self, grid: Sequence[int], image: Tensor) -> np.ndarray:
-        """Draw an order of the ``prod(grid)`` tokens (a permutation): first the visible, then those to be predicted."""
+    def rank(self, grid: Sequence[int], guide: Tensor | None) -> np.ndarray:
+        """Draw an order of the ``prod(grid)`` tokens (a permutation): first the visible, then those to be predicted.
+
+        ``guide``, if there is one, has the image's spatial size, and tells the strategy where to mask.
+        """
 
     def counts(self, n_tokens: int) -> tuple[int, int]:
         """Numbers ``(K, M)`` of visible and of predicted tokens among ``n_tokens``.
@@ -63,24 +66,28 @@ class TokenMasking(Randomizable, Transform):
             raise UserError(f"mask_ratio {self.mask_ratio} hides none of {n_tokens} tokens: choose a higher one")
         return visible, max(1, round(unseen * self.decode_ratio))
 
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, image: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw a mask for one image.
 
         Args:
             image: ``(C, *S)``, each side a multiple of the patch.
+            guide: ``(1, *S)``, what the strategy goes by, such as a region's mask.
 
         Returns:
             ``visible (K,)`` and ``hidden (M,)``, int64, each sorted; they share no token.
 
         Raises:
-            UserError: if ``S`` is no multiple of the patch, or so small that nothing would be hidden.
+            UserError: if ``S`` is no multiple of the patch, or so small that nothing would be hidden, or if the guide
+                has another size.
         """
         size = list(image.shape[1:])
+        if guide is not None and list(guide.shape) != [1, *size]:
+            raise UserError(f"a guide of {tuple(guide.shape)} does not fit an image of {size}: it must be {[1, *size]}")
         try:
             grid = token_grid(size, list(ensure_tuple_rep(self.patch_size, len(size))))
         except ValueError as error:
             raise UserError(f"{error}: choose another image_size or patch_size") from error
-        order = torch.from_numpy(self.rank(grid, image))
+        order = torch.from_numpy(self.rank(grid, guide))
         visible, predicted = self.counts(math.prod(grid))
         return order[:visible].sort().values, order[visible : visible + predicted].sort().values
 
@@ -88,7 +95,7 @@ class TokenMasking(Randomizable, Transform):
 class RandomMasking(TokenMasking):
     """Hide tokens uniformly at random (MAE, arXiv 2111.06377); arguments as in ``TokenMasking``."""
 
-    def rank(self, grid: Sequence[int], image: Tensor) -> np.ndarray:
+    def rank(self, grid: Sequence[int], guide: Tensor | None) -> np.ndarray:
         return self.R.permutation(math.prod(grid))
 
 
@@ -98,14 +105,20 @@ class TokenMaskingd(MapTransform, Randomizable):
     Args:
         keys: the image; one mask is drawn, for the first key.
         masking: the strategy.
+        guide_key: its guide, for example the key of a ``ThoraxRegiond`` mask; None for no guide.
         visible_key, hidden_key: where the index tensors go.
     """
 
     def __init__(
-        self, keys: KeysCollection, masking: TokenMasking, visible_key: str = "visible", hidden_key: str = "hidden"
+        self,
+        keys: KeysCollection,
+        masking: TokenMasking,
+        guide_key: str | None = None,
+        visible_key: str = "visible",
+        hidden_key: str = "hidden",
     ) -> None:
         super().__init__(keys)
-        self.masking = masking
+        self.masking, self.guide_key = masking, guide_key
         self.visible_key, self.hidden_key = visible_key, hidden_key
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> TokenMaskingd:
@@ -114,7 +127,8 @@ class TokenMaskingd(MapTransform, Randomizable):
 
     def __call__(self, data: Mapping[Hashable, Tensor]) -> dict[Hashable, Tensor]:
         out = dict(data)
-        out[self.visible_key], out[self.hidden_key] = self.masking(out[self.first_key(out)])
+        guide = None if self.guide_key is None else out[self.guide_key]
+        out[self.visible_key], out[self.hidden_key] = self.masking(out[self.first_key(out)], guide)
         return out
 
 
@@ -130,7 +144,8 @@ class RandomMaskingd(TokenMaskingd):
         visible_key: str = "visible",
         hidden_key: str = "hidden",
     ) -> None:
-        super().__init__(keys, RandomMasking(patch_size, mask_ratio, decode_ratio), visible_key, hidden_key)
+        masking = RandomMasking(patch_size, mask_ratio, decode_ratio)
+        super().__init__(keys, masking, visible_key=visible_key, hidden_key=hidden_key)
 
 
 def mask_image(index: Tensor, image_size: Sequence[int], patch_size: Sequence[int] | int) -> Tensor:

@@ -110,7 +110,7 @@ def test_a_strategy_is_one_method():
     class FirstSeen(TokenMasking):
         """Shows the first tokens."""
 
-        def rank(self, grid, image):
+        def rank(self, grid, guide):
             return np.arange(math.prod(grid))
 
     visible, hidden = FirstSeen(2, 0.5, 0.5)(torch.zeros(1, 4, 4))
