@@ -14,6 +14,7 @@ $(INSTALLED): setup.cfg constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q -c constraints.txt torch
 	$(PY) -m pip install -q -c constraints.txt -e ".[test]"
+	$(PY) -m pip install -q -c constraints.txt --no-deps timm torchvision
 	touch $@
 
 CXR := bundles/cxr_mae_pretraining

@@ -1,19 +1,29 @@
-"""Reading checkpoints, loading weights strictly, and taking the encoder out of a run."""
+"""Reading checkpoints, loading weights strictly, taking the encoder out of a run, and starting another with it."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
+from monai_mae_ext.networks import (
+    MaskedAutoencoder,
+    MaskedEncoder,
+    Pretrained,
+    TransferReport,
+    own_names,
+    save_encoder,
+    transfer_encoder,
+)
 
-__all__ = ["export_encoder", "load_weights", "read_checkpoint"]
+__all__ = ["export_encoder", "load_pretrained", "load_weights", "read_checkpoint"]
 
 
 def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -69,3 +79,36 @@ def export_encoder(ckpt_dir: str | os.PathLike, out: str | os.PathLike = "encode
     load_weights(network, read_checkpoint(folder / "model.pt"), folder / "model.pt")
     save_encoder(network, out)
     print(f"encoder of {folder / 'model.pt'} written to {out}")
+
+
+def load_pretrained(encoder: MaskedEncoder, path: str | os.PathLike) -> TransferReport:
+    """Start ``encoder`` from a file: read it, recognise its layout, transfer its weights, print and return the report.
+
+    Args:
+        encoder: of any network of this package.
+        path: ``.safetensors``, or a torch file of tensors and plain values: an encoder or a training checkpoint of this
+            project, MONAI's ``ViT``, timm's ``VisionTransformer`` or an original MAE.
+
+    Raises:
+        UserError: naming the file, if it is missing, unreadable, of no known layout, or does not fit.
+    """
+    try:
+        report = transfer_encoder(encoder, read_pretrained(path))
+    except UserError as error:
+        raise UserError(f"pre-trained weights {path}: {error}") from error
+    print(f"pre-trained weights {path}: {report}")
+    return report
+
+
+def read_pretrained(path: str | os.PathLike) -> Pretrained:
+    """Read weights, and from safetensors also the facts that ``save_encoder`` put there."""
+    if Path(path).suffix != ".safetensors":
+        return own_names(read_checkpoint(path))
+    if not Path(path).is_file():
+        raise UserError("no such file: correct the path")
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            return own_names({name: file.get_tensor(name) for name in file.keys()}, facts)
+    except SafetensorError as error:
+        raise UserError("cannot be read as safetensors: download or export it again") from error

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from monai_mae_ext.networks import MaskedAutoencoder
-from monai_mae_ext.optim import weight_decay_groups
+from monai_mae_ext.networks import MaskedAutoencoder, ViTClassifier
+from monai_mae_ext.optim import layer_decay_groups, weight_decay_groups
 
 
 def network(positions: str = "sincos") -> MaskedAutoencoder:
@@ -49,3 +50,19 @@ def test_adamw_takes_them():
     optimizer.step()
     torch.testing.assert_close(weight.detach(), before * (1 - 0.1 * 0.5))
     assert (bias == 1).all()
+
+
+@pytest.mark.parametrize("positions", ["sincos", "learnable"])
+def test_rates_fall_from_the_head_to_the_embedding(positions):
+    net = ViTClassifier(2, 1, 16, 8, 3, hidden_size=16, mlp_dim=16, num_layers=2, num_heads=2, positions=positions)
+    groups = layer_decay_groups(net, lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    settings = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    found = {name: settings.pop(id(p)) for name, p in net.named_parameters() if p.requires_grad}
+    assert not settings, "a parameter is in two groups"
+    assert found["head.weight"] == (1, 0.1) and found["head.bias"] == (1, 0)
+    assert found["encoder.norm.weight"] == (1, 0)
+    assert found["encoder.blocks.1.mlp.linear1.weight"] == (0.5, 0.1)
+    assert found["encoder.blocks.0.attn.qkv.bias"] == (0.25, 0)
+    assert found["encoder.patch_embedding.patch_embeddings.weight"] == (0.125, 0.1)
+    assert found["encoder.cls_token"] == (0.125, 0)
+    assert ("encoder.patch_embedding.position_embeddings" in found) == (positions == "learnable")

@@ -1,8 +1,8 @@
 """Transformer blocks with the weight names of MONAI's ``TransformerBlock``, with fused attention and drop path.
 
 MONAI's own block is not used as it stands: it has no drop path, applies attention dropout in evaluation, and carries a
-``norm_cross_attn`` that never gets a gradient (which stops DDP). Layer norms keep MONAI's epsilon (1e-5, the torch
-default; the MAE paper's code has 1e-6), because an exported encoder must give the same features inside MONAI's ``ViT``.
+``norm_cross_attn`` that never gets a gradient (which stops DDP). Layer norms have MONAI's epsilon by default (1e-5, as
+in torch), so that an exported encoder gives the same features inside MONAI's ``ViT``; timm and the MAE paper have 1e-6.
 """
 
 from __future__ import annotations
@@ -89,12 +89,18 @@ class SelfAttentionBlock(nn.Module):
     """
 
     def __init__(
-        self, hidden_size: int, mlp_dim: int, num_heads: int, qkv_bias: bool = True, drop_path: float = 0.0
+        self,
+        hidden_size: int,
+        mlp_dim: int,
+        num_heads: int,
+        qkv_bias: bool = True,
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(hidden_size)
+        self.norm1 = nn.LayerNorm(hidden_size, norm_eps)
         self.attn = SelfAttention(hidden_size, num_heads, qkv_bias)
-        self.norm2 = nn.LayerNorm(hidden_size)
+        self.norm2 = nn.LayerNorm(hidden_size, norm_eps)
         self.mlp = MLP(hidden_size, mlp_dim)
         self.drop_path = DropPath(drop_path)
 

@@ -54,8 +54,8 @@ class PatchEmbedding(nn.Module):
         self.patch_embeddings = Conv[Conv.CONV, len(patch_size)](
             in_channels, hidden_size, kernel_size=tuple(patch_size), stride=tuple(patch_size)
         )
-        grid = token_grid(list(image_size), list(patch_size))
-        self.position_embeddings = position_table(grid, hidden_size, positions)
+        self.grid: List[int] = token_grid(list(image_size), list(patch_size))  # noqa: UP006
+        self.position_embeddings = position_table(self.grid, hidden_size, positions)
 
     def forward(self, image: Tensor, index: Optional[Tensor]) -> Tensor:  # noqa: UP045
         patches = patchify(image, self.patch_size)
@@ -81,6 +81,7 @@ class MaskedEncoder(nn.Module):
         positions: ``"sincos"`` or ``"learnable"``.
         cls_token: prepend a class token (without position).
         drop_path: rate of the last block, rising linearly from 0 at the first.
+        norm_eps: epsilon of the layer norms: 1e-5 as in MONAI's ``ViT``, 1e-6 in timm's and the original MAE's.
         checkpointing: recompute blocks in the backward pass instead of keeping activations.
     """
 
@@ -98,6 +99,7 @@ class MaskedEncoder(nn.Module):
         positions: str = "sincos",
         cls_token: bool = True,
         drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -107,9 +109,14 @@ class MaskedEncoder(nn.Module):
         self.patch_embedding = PatchEmbedding(in_channels, *sizes, hidden_size, positions)
         rates = torch.linspace(0, drop_path, num_layers).tolist()
         self.blocks = nn.ModuleList(
-            SelfAttentionBlock(hidden_size, mlp_dim, num_heads, qkv_bias, rate) for rate in rates
+            SelfAttentionBlock(hidden_size, mlp_dim, num_heads, qkv_bias, rate, norm_eps) for rate in rates
         )
-        self.norm = nn.LayerNorm(hidden_size)
+        self.norm = nn.LayerNorm(hidden_size, norm_eps)
+
+    @property
+    def grid(self) -> list[int]:
+        """Tokens along each axis."""
+        return list(self.patch_embedding.grid)
 
     def forward(self, image: Tensor, visible: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
         """Features of the visible tokens.

@@ -39,6 +39,7 @@ class MaskedAutoencoder(nn.Module):
         positions: ``"sincos"`` (fixed) or ``"learnable"``, in both halves.
         cls_token: prepend a class token in the encoder.
         drop_path: stochastic depth in the encoder, rising linearly to this rate.
+        norm_eps: epsilon of the encoder's layer norms (1e-6 in timm's and the original MAE's networks).
         checkpointing: trade time for memory by recomputing blocks in the backward pass.
 
     Raises:
@@ -64,6 +65,7 @@ class MaskedAutoencoder(nn.Module):
         positions: str = "sincos",
         cls_token: bool = True,
         drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
         checkpointing: bool = False,
     ) -> None:
         facts = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -86,7 +88,7 @@ class MaskedAutoencoder(nn.Module):
         self.n_tokens = math.prod(grid)
         self.encoder = MaskedEncoder(
             spatial_dims, in_channels, self.img_size, self.patch_size, hidden_size, mlp_dim, num_layers, num_heads,
-            qkv_bias, positions, cls_token, drop_path, checkpointing,
+            qkv_bias, positions, cls_token, drop_path, norm_eps, checkpointing,
         )  # fmt: skip
         self.decoder = DECODERS[decoder](
             grid, hidden_size, in_channels * math.prod(self.patch_size), decoder_hidden_size, decoder_mlp_dim,
