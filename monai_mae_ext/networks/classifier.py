@@ -45,6 +45,7 @@ class ViTClassifier(nn.Module):
         pooling: str = "mean",
         qkv_bias: bool = True,
         positions: str = "sincos",
+        stem: str = "linear",
         cls_token: bool = True,
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
@@ -61,7 +62,7 @@ class ViTClassifier(nn.Module):
         self.pool_cls = pooling == "cls"
         self.encoder = MaskedEncoder(
             spatial_dims, in_channels, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
-            qkv_bias, positions, cls_token, drop_path, norm_eps, checkpointing,
+            qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing,
         )  # fmt: skip
         self.head = nn.Linear(hidden_size, num_classes)
         self.apply(initialize)

@@ -8,13 +8,13 @@ from typing import List, Optional  # noqa: UP035  TorchScript reads these annota
 
 import torch
 from monai.networks.blocks.pos_embed_utils import build_sincos_position_embedding
-from monai.networks.layers import Conv
 from monai.utils import ensure_tuple_rep
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.blocks import SelfAttentionBlock
+from monai_mae_ext.networks.stems import STEMS
 from monai_mae_ext.networks.tokens import gather_tokens, patchify, token_grid
 
 __all__ = ["MaskedEncoder", "position_table"]
@@ -44,16 +44,22 @@ def position_table(grid: Sequence[int], hidden_size: int, kind: str) -> nn.Param
 
 
 class PatchEmbedding(nn.Module):
-    """Linear embedding of chosen patches plus their positions; weights named and shaped as in MONAI's ``ViT``."""
+    """Embedding of chosen patches plus their positions; with the linear stem, weights as in MONAI's ``ViT``."""
 
     def __init__(
-        self, in_channels: int, image_size: Sequence[int], patch_size: Sequence[int], hidden_size: int, positions: str
+        self,
+        in_channels: int,
+        image_size: Sequence[int],
+        patch_size: Sequence[int],
+        hidden_size: int,
+        positions: str,
+        stem: str,
     ) -> None:
         super().__init__()
+        if stem not in STEMS:
+            raise UserError(f"stem is one of {sorted(STEMS)}, not {stem!r}")
         self.patch_size: List[int] = list(patch_size)  # noqa: UP006
-        self.patch_embeddings = Conv[Conv.CONV, len(patch_size)](
-            in_channels, hidden_size, kernel_size=tuple(patch_size), stride=tuple(patch_size)
-        )
+        self.patch_embeddings = STEMS[stem](in_channels, patch_size, hidden_size)
         self.grid: List[int] = token_grid(list(image_size), list(patch_size))  # noqa: UP006
         self.position_embeddings = position_table(self.grid, hidden_size, positions)
 
@@ -62,8 +68,7 @@ class PatchEmbedding(nn.Module):
         positions: Tensor = self.position_embeddings
         if index is not None:
             patches, positions = gather_tokens(patches, index), gather_tokens(positions, index)
-        weight = self.patch_embeddings.weight.flatten(1)
-        return nn.functional.linear(patches, weight, self.patch_embeddings.bias) + positions
+        return self.patch_embeddings(patches) + positions
 
 
 class MaskedEncoder(nn.Module):
@@ -79,6 +84,7 @@ class MaskedEncoder(nn.Module):
         hidden_size, mlp_dim, num_layers, num_heads: the ViT; defaults are ViT-B.
         qkv_bias: biases in the attention's projections, as in the original MAE.
         positions: ``"sincos"`` or ``"learnable"``.
+        stem: ``"linear"``, or ``"two_stage"`` for large patches.
         cls_token: prepend a class token (without position).
         drop_path: rate of the last block, rising linearly from 0 at the first.
         norm_eps: epsilon of the layer norms: 1e-5 as in MONAI's ``ViT``, 1e-6 in timm's and the original MAE's.
@@ -97,6 +103,7 @@ class MaskedEncoder(nn.Module):
         num_heads: int = 12,
         qkv_bias: bool = True,
         positions: str = "sincos",
+        stem: str = "linear",
         cls_token: bool = True,
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
@@ -106,7 +113,7 @@ class MaskedEncoder(nn.Module):
         sizes = ensure_tuple_rep(img_size, spatial_dims), ensure_tuple_rep(patch_size, spatial_dims)
         self.checkpointing = checkpointing
         self.cls_token = nn.Parameter(torch.zeros(1, 1, hidden_size)) if cls_token else None
-        self.patch_embedding = PatchEmbedding(in_channels, *sizes, hidden_size, positions)
+        self.patch_embedding = PatchEmbedding(in_channels, *sizes, hidden_size, positions, stem)
         rates = torch.linspace(0, drop_path, num_layers).tolist()
         self.blocks = nn.ModuleList(
             SelfAttentionBlock(hidden_size, mlp_dim, num_heads, qkv_bias, rate, norm_eps) for rate in rates

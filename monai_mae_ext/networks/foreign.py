@@ -21,7 +21,8 @@ TIMM = {
     ".mlp.fc1.": ".mlp.linear1.",
     ".mlp.fc2.": ".mlp.linear2.",
 }
-KERNEL, TABLE = "patch_embedding.patch_embeddings.weight", "patch_embedding.position_embeddings"
+KERNELS = "patch_embedding.patch_embeddings.weight", "patch_embedding.patch_embeddings.cells.weight"
+TABLE = "patch_embedding.position_embeddings"
 
 
 class Pretrained(NamedTuple):
@@ -58,7 +59,7 @@ def own_names(checkpoint: Mapping[str, Any], facts: Mapping[str, Any] | None = N
             checkpoint = checkpoint[name]
     weights = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
     for prefix in PREFIXES:
-        if f"{prefix}{KERNEL}" in weights or f"{prefix}patch_embed.proj.weight" in weights:
+        if f"{prefix}{TABLE}" in weights or f"{prefix}pos_embed" in weights:
             others = [key for key in weights if not key.startswith(prefix)]
             weights = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
             break
@@ -67,10 +68,10 @@ def own_names(checkpoint: Mapping[str, Any], facts: Mapping[str, Any] | None = N
     is_timm = "patch_embed.proj.weight" in weights
     if is_timm:
         weights = {renamed(key): value for key, value in weights.items()}
-    if KERNEL not in weights or TABLE not in weights:
+    if TABLE not in weights or not any(kernel in weights for kernel in KERNELS):
         raise UserError(
             f"no ViT of this project, MONAI, timm or MAE in it (first key: {next(iter(weights), 'none')}): "
-            "give a file with patch_embed.proj.weight or patch_embedding.patch_embeddings.weight"
+            "give a file with pos_embed or patch_embedding.position_embeddings"
         )
     if is_timm and "cls_token" in weights:
         table = weights[TABLE]
@@ -98,7 +99,8 @@ def belongs(key: str) -> bool:
 
 def grid_of(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> list[int]:
     """Return the token grid of a position table: from the facts, or else equal sides."""
-    n_tokens, axes = weights[TABLE].shape[1], weights[KERNEL].ndim - 2
+    n_tokens = weights[TABLE].shape[1]
+    axes = next(weights[kernel].ndim - 2 for kernel in KERNELS if kernel in weights)
     if {"img_size", "patch_size"} <= facts.keys():
         sizes, patches = (
             value if isinstance(value, list | tuple) else [value] * axes

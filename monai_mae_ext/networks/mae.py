@@ -37,6 +37,7 @@ class MaskedAutoencoder(nn.Module):
         decoder_hidden_size, decoder_mlp_dim, decoder_num_layers, decoder_num_heads: the decoder; the paper's defaults.
         qkv_bias: biases in the attention's projections.
         positions: ``"sincos"`` (fixed) or ``"learnable"``, in both halves.
+        stem: ``"linear"``, or ``"two_stage"`` for large patches (then MONAI's ``ViT`` cannot take the weights).
         cls_token: prepend a class token in the encoder.
         drop_path: stochastic depth in the encoder, rising linearly to this rate.
         norm_eps: epsilon of the encoder's layer norms (1e-6 in timm's and the original MAE's networks).
@@ -63,6 +64,7 @@ class MaskedAutoencoder(nn.Module):
         decoder_num_heads: int = 16,
         qkv_bias: bool = True,
         positions: str = "sincos",
+        stem: str = "linear",
         cls_token: bool = True,
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
@@ -88,7 +90,7 @@ class MaskedAutoencoder(nn.Module):
         self.n_tokens = math.prod(grid)
         self.encoder = MaskedEncoder(
             spatial_dims, in_channels, self.img_size, self.patch_size, hidden_size, mlp_dim, num_layers, num_heads,
-            qkv_bias, positions, cls_token, drop_path, norm_eps, checkpointing,
+            qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing,
         )  # fmt: skip
         self.decoder = DECODERS[decoder](
             grid, hidden_size, in_channels * math.prod(self.patch_size), decoder_hidden_size, decoder_mlp_dim,

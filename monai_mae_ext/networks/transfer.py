@@ -11,9 +11,11 @@ from torch import Tensor
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.encoder import MaskedEncoder
-from monai_mae_ext.networks.foreign import KERNEL, TABLE, Pretrained
+from monai_mae_ext.networks.foreign import KERNELS, TABLE, Pretrained
 
 __all__ = ["TransferReport", "resize_positions", "transfer_encoder"]
+
+CURE = "give network_def the num_layers, qkv_bias and stem it was trained with"
 
 
 class TransferReport(NamedTuple):
@@ -58,10 +60,10 @@ def transfer_encoder(encoder: MaskedEncoder, source: Pretrained) -> TransferRepo
         elif key == "cls_token":
             fates[key] = ("fresh", "")
         else:
-            raise UserError(f"it has no {key}: give network_def the num_layers and qkv_bias it was trained with")
+            raise UserError(f"it has no {key}: {CURE}")
     unused = [key for key in source.weights if key not in own]
-    if deeper := [key for key in unused if key.startswith("blocks.")]:
-        raise UserError(f"{deeper[0]} has no place: give network_def the num_layers and qkv_bias it was trained with")
+    if left := [key for key in unused if key != "cls_token"]:
+        raise UserError(f"its {left[0]} has no place: {CURE}")
     fates |= dict.fromkeys([*unused, *source.others], ("unused", ""))
     encoder.load_state_dict(own | values)
     notes = []
@@ -77,7 +79,7 @@ def fit(
 ) -> tuple[Tensor, tuple[str, str]]:
     """Bring one tensor into the shape of its place; return it with its fate."""
     fate = ("loaded", "")
-    if key == KERNEL and value.shape[2:] == target.shape[2:] and value.shape[1] != target.shape[1]:
+    if key in KERNELS and value.shape[2:] == target.shape[2:] and value.shape[1] != target.shape[1]:
         fate = ("adapted", f"{value.shape[1]} -> {target.shape[1]} channels")
         value = value.sum(dim=1, keepdim=True).expand_as(target) / target.shape[1]
     elif key == TABLE and list(source_grid) != list(grid):
