@@ -15,6 +15,7 @@ from monai_mae_ext.networks import (
     save_encoder,
     transfer_encoder,
 )
+from monai_mae_ext.networks.encoder import position_table
 from monai_mae_ext.weights import load_pretrained
 
 SMALL = {"hidden_size": 48, "mlp_dim": 64, "num_layers": 2, "num_heads": 4}
@@ -88,6 +89,15 @@ def test_positions_of_a_smooth_table_survive_the_way_there_and_back(grid, other)
     assert resize_positions(torch.ones_like(table), grid, other).allclose(torch.ones(1))
     if min(o / g for o, g in zip(other, grid, strict=True)) > 1:
         assert (back - table).abs().mean() < 0.02
+
+
+def test_positions_go_from_224_to_1280_pixels_and_back():
+    table = position_table([14, 14], 192, "sincos").data
+    there = resize_positions(table, [14, 14], [80, 80])
+    back = resize_positions(there, [80, 80], [14, 14])
+    assert torch.cosine_similarity(back, table, dim=-1).min() > 0.999
+    corners, far = [0, 13, 182, 195], [0, 79, 6320, 6399]
+    assert torch.cosine_similarity(there[0, far], table[0, corners], dim=-1).min() > 0.95
 
 
 @pytest.mark.parametrize("sizes", [(64, 128), (128, 64), ((32, 96), 64)])
