@@ -1,5 +1,12 @@
 """Losses."""
 
+from monai_mae_ext.losses.multilabel import MultiLabelLoss, positive_weights
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss, normalize_tokens, token_statistics
 
-__all__ = ["MaskedReconstructionLoss", "normalize_tokens", "token_statistics"]
+__all__ = [
+    "MaskedReconstructionLoss",
+    "MultiLabelLoss",
+    "normalize_tokens",
+    "positive_weights",
+    "token_statistics",
+]

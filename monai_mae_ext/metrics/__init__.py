@@ -1,6 +1,22 @@
-"""Metrics that need the mask, and figures that tell whether an encoder learns."""
+"""Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers."""
 
+from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error
+from monai_mae_ext.metrics.classification import classification_table, mean_scores, paired_difference
 from monai_mae_ext.metrics.health import effective_rank, linear_readability, trivial_losses
+from monai_mae_ext.metrics.ranking import average_precision, roc_auc
 from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores
 
-__all__ = ["ReconstructionMetric", "effective_rank", "linear_readability", "reconstruction_scores", "trivial_losses"]
+__all__ = [
+    "Calibration",
+    "ReconstructionMetric",
+    "average_precision",
+    "classification_table",
+    "effective_rank",
+    "expected_calibration_error",
+    "linear_readability",
+    "mean_scores",
+    "paired_difference",
+    "reconstruction_scores",
+    "roc_auc",
+    "trivial_losses",
+]
