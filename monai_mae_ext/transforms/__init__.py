@@ -11,6 +11,7 @@ from monai_mae_ext.transforms.display import (
 )
 from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
 from monai_mae_ext.transforms.region_masking import RegionMasking
+from monai_mae_ext.transforms.thorax import ThoraxRegion, ThoraxRegiond
 
 __all__ = [
     "BORROWED",
@@ -20,6 +21,8 @@ __all__ = [
     "RandomMasking",
     "RandomMaskingd",
     "RegionMasking",
+    "ThoraxRegion",
+    "ThoraxRegiond",
     "TokenMasking",
     "TokenMaskingd",
     "TrivialPredictorsd",
