@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class ThoraxRegion(Transform):
         """
         if image.ndim != 3:
             raise UserError(f"a film is (channels, height, width), not of shape {tuple(image.shape)}")
-        image = convert_to_tensor(image, track_meta=True)
+        image = cast(MetaTensor, convert_to_tensor(image, track_meta=True))
         film = image.as_subclass(Tensor).float().mean(0, keepdim=True)
         mask, status = getattr(self, f"from_{self.method}")(film, image.meta.get("filename_or_obj"))
         out = MetaTensor(mask).copy_meta_from(image)
@@ -122,8 +122,8 @@ class ThoraxRegion(Transform):
         inside = logits > 0 if logits.shape[1] == 1 else logits.argmax(1, keepdim=True) > 0
         if not inside.any():
             return box_of(film), "fallback: the network found nothing"
-        mask = self.keep_largest(inside[0].as_subclass(Tensor).float()).as_subclass(Tensor)
-        return resized(mask, film.shape[1:]).round(), "network"
+        mask = self.keep_largest(inside[0].as_subclass(Tensor).float())
+        return resized(torch.as_tensor(mask).as_subclass(Tensor), film.shape[1:]).round(), "network"
 
 
 class ThoraxRegiond(MapTransform):

@@ -80,7 +80,7 @@ def find_in_frame(film: np.ndarray, gate: float) -> tuple[np.ndarray, str]:
 def find_lungs(film: np.ndarray) -> np.ndarray | None:
     """Mask of both lungs on a film in [0, 1], or None."""
     body = find_body(film)
-    film = ndimage.gaussian_filter(equalize_adapthist(film, SIDE // 2, clip_limit=0.01), 2)
+    film = ndimage.gaussian_filter(equalize_adapthist(film, SIDE // 4, clip_limit=0.02), 2)
     inside, values = isotropic_erosion(body, 3), film[body]
     middle = np.nonzero(body)[1].mean()
 
