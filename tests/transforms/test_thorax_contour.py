@@ -20,13 +20,13 @@ VARIATIONS = ("plain", "letterboxed", "rotated", "low contrast", "inverted by ta
 SIZE = 192
 
 
-def varied(seed: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def varied(seed: int, folder: Path, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """Film and thorax mask of a phantom, in the variation that its seed chooses."""
     kind, rng = VARIATIONS[seed % len(VARIATIONS)], np.random.default_rng([seed, 7])
-    phantom = chest_phantom(seed, SIZE)
+    phantom = chest_phantom(seed, size)
     film, thorax = phantom.image, phantom.thorax
     if kind == "letterboxed":
-        border = (rng.uniform(0, 0.25, (2, 2)) * SIZE).astype(int)
+        border = (rng.uniform(0, 0.25, (2, 2)) * size).astype(int)
         film, thorax = np.pad(film, border, constant_values=float(rng.integers(2))), np.pad(thorax, border)
     elif kind == "rotated":
         angle = rng.uniform(-10, 10)
@@ -35,12 +35,12 @@ def varied(seed: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     elif kind == "low contrast":
         film = 0.4 + 0.2 * film + rng.normal(0, 0.005, film.shape)
     elif kind == "inverted by tag":
-        write_phantom_dicom(folder / "film.dcm", phantom, 1, 0, 400 / SIZE, True)
+        write_phantom_dicom(folder / "film.dcm", phantom, 1, 0, 400 / size, True)
         film = read_radiograph(folder / "film.dcm")[0]
     elif kind == "white-out":
         lungs, _ = ndimage.label(phantom.lungs)
         largest = 1 + np.argsort(np.bincount(lungs.ravel())[1:])[-2:]
-        fluid = ndimage.gaussian_filter((lungs == rng.choice(largest)).astype(np.float32), SIZE / 80)
+        fluid = ndimage.gaussian_filter((lungs == rng.choice(largest)).astype(np.float32), size / 80)
         film = film + fluid * (rng.uniform(0.7, 0.9) - film)
     return film.astype(np.float32), thorax
 
