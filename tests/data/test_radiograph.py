@@ -94,12 +94,48 @@ def test_metadata_tells_nothing_of_the_patient(tmp_path):
     assert set(meta) == {"spatial_shape", "original_channel_dim", "affine", "bits", "pixel_spacing"}
 
 
+# Reduced films
+
+
+def test_affine_of_a_reduced_film_maps_pixels_to_the_centres_of_their_boxes(tmp_path):
+    path = write_dicom(tmp_path / "film", np.zeros((12, 9), "<u2"), PixelSpacing=[0.2, 0.1])
+    whole, reduced = read_radiograph(path)[1]["affine"], read_radiograph(path, max_side=3)[1]
+    np.testing.assert_allclose(reduced["pixel_spacing"], [0.6, 0.3])
+    assert tuple(reduced["spatial_shape"]) == (4, 3) and tuple(reduced["stored_shape"]) == (12, 9)
+    for row, column in (0, 0), (3, 2):
+        centre = 3 * row + 1, 3 * column + 1  # the middle one of three stored pixels
+        np.testing.assert_allclose(reduced["affine"] @ (row, column, 0, 1), whole @ (*centre, 0, 1))
+
+
+def test_without_spacing_a_pixel_of_a_reduced_film_is_as_wide_as_its_box(tmp_path):
+    Image.new("L", (10, 8)).save(tmp_path / "film.png")
+    _, meta = read_radiograph(tmp_path / "film.png", max_side=2)
+    np.testing.assert_array_equal(meta["affine"], [[4, 0, 0, 1.5], [0, 4, 0, 1.5], [0, 0, 1, 0], [0, 0, 0, 1]])
+    assert "pixel_spacing" not in meta
+
+
+def test_load_imaged_passes_max_side_and_films_of_all_sizes_have_the_same_metadata(tmp_path):
+    Image.new("L", (40, 48), 51).save(tmp_path / "large.png")
+    Image.new("L", (20, 24), 51).save(tmp_path / "small.png")
+    load = LoadImaged("image", reader="monai_mae_ext.data.RadiographReader", max_side=20, ensure_channel_first=True)
+    batch = list_data_collate([load({"image": tmp_path / name}) for name in ("large.png", "small.png")])
+    assert batch["image"].shape == (2, 1, 24, 20)
+    np.testing.assert_allclose(batch["image"].numpy(), 0.2)
+    np.testing.assert_array_equal(batch["image"].meta["stored_shape"], [[48, 40], [24, 20]])
+
+
 # Errors
 
 
-def failing(path: Path) -> RadiographError:
+@pytest.mark.parametrize("max_side", [0, -3])
+def test_no_side_is_shorter_than_a_pixel(tmp_path, max_side):
+    with pytest.raises(UserError, match=f"max_side is {max_side}"):
+        read_radiograph(write_dicom(tmp_path / "film", grey(0, 1)), max_side)
+
+
+def failing(path: Path, max_side: int | None = None) -> RadiographError:
     with pytest.raises(RadiographError) as caught:
-        read_radiograph(path)
+        read_radiograph(path, max_side)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert not any(value in str(caught.value) for value in PATIENT.values())
     return caught.value
@@ -172,6 +208,14 @@ def test_float_tiff_is_brightness_or_an_error(tmp_path):
     assert read_values(tmp_path / "good.tif") == [0, 0.25]
     assert "40" in str(failing(tmp_path / "hounsfield.tif"))
     assert failing(tmp_path / "nan.tif").problem == "non-finite"
+
+
+@pytest.mark.parametrize(("value", "problem"), [(1.5, "unreadable"), (np.nan, "non-finite")])
+def test_one_bad_value_is_not_averaged_away(tmp_path, value, problem):
+    film = np.full((8, 8), 0.5, np.float32)
+    film[5, 6] = value
+    Image.fromarray(film).save(tmp_path / "film.tif")
+    assert failing(tmp_path / "film.tif", max_side=2).problem == problem
 
 
 def test_load_imaged_does_not_try_another_reader_on_a_bad_file(tmp_path):
