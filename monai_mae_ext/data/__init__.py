@@ -4,7 +4,7 @@ from monai_mae_ext.data.audit import audit
 from monai_mae_ext.data.chestxray14 import CHESTXRAY14_LABELS
 from monai_mae_ext.data.prefetch import PrefetchDataLoader
 from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, read_radiograph
-from monai_mae_ext.data.radiograph_datalist import radiograph_datalist
+from monai_mae_ext.data.radiograph_datalist import labelled_radiographs, radiograph_datalist
 from monai_mae_ext.data.skipping import SkippingDataset
 from monai_mae_ext.data.tolerant import TolerantCacheDataset
 
@@ -16,6 +16,7 @@ __all__ = [
     "SkippingDataset",
     "TolerantCacheDataset",
     "audit",
+    "labelled_radiographs",
     "radiograph_datalist",
     "read_radiograph",
 ]

@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pydicom.misc import is_dicom
 
-from monai_mae_ext.data.chestxray14 import find_metadata, index_images, read_metadata, read_official_lists
+from monai_mae_ext.data.chestxray14 import (
+    CHESTXRAY14_LABELS,
+    find_metadata,
+    index_images,
+    read_metadata,
+    read_official_lists,
+)
+from monai_mae_ext.data.labels_csv import LABELS_CSV, read_labels_csv
 from monai_mae_ext.data.radiograph import RADIOGRAPH_SUFFIXES
 from monai_mae_ext.errors import UserError
 
-__all__ = ["folder_radiographs", "open_dataset_dir", "radiograph_datalist"]
+__all__ = ["folder_radiographs", "labelled_radiographs", "open_dataset_dir", "radiograph_datalist"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +40,15 @@ class Film(NamedTuple):
 
 
 def radiograph_datalist(
-    dataset_dir: str | os.PathLike, section: str, validation_fraction: float = 0.1, seed: int = 0
+    dataset_dir: str | os.PathLike, section: str, validation_fraction: float = 0.1, seed: int = 0, fold: int = 0
 ) -> list[dict]:
     """List the radiographs of one section, never a patient in two.
 
     A folder with a ``Data_Entry_2017*.csv`` is ChestX-ray14 as downloaded: images in ``images*/`` or
-    ``images_*/images/``, and the official ``train_val_list.txt`` and ``test_list.txt`` where present. Any other folder
-    is searched with all its sub-folders for PNG, JPEG, TIFF and DICOM files (DICOM also without suffix); a patient is
-    then a sub-folder of ``dataset_dir``, or a file lying in it.
+    ``images_*/images/``, and the official ``train_val_list.txt`` and ``test_list.txt`` where present. A folder with a
+    ``labels.csv`` holds the films that it names (see ``read_labels_csv``). Any other folder is searched with all its
+    sub-folders for PNG, JPEG, TIFF and DICOM files (DICOM also without suffix); a patient is then a sub-folder of
+    ``dataset_dir``, or a file lying in it.
 
     A patient's section follows from a hash of ``seed`` and the patient alone: films added later move nobody.
 
@@ -50,42 +58,114 @@ def radiograph_datalist(
         validation_fraction: share of the patients (of the official train_val patients, where there are lists) that
             validate, in [0, 0.8). Without official lists a fifth of the patients is the test section.
         seed: another number makes another split.
+        fold: which share of the patients validates, counted from 0, for cross-validation: with a fraction of .2 the
+            folds 0 to 3 (0 to 4 with official lists) share no validation patient.
 
     Returns:
-        Items sorted by path: ``{"image": path}``, for ChestX-ray14 with ``"label"``: 14 times 0 or 1, in the order of
-        ``CHESTXRAY14_LABELS``.
+        Items sorted by path: ``{"image": path}``, where there are labels with ``"label"``: 0 or 1 for each, in the
+        order of ``CHESTXRAY14_LABELS`` or of the CSV's columns.
 
     Raises:
-        UserError: for no such folder, section or fraction, a folder without radiographs, an empty section, or a
+        UserError: for no such folder, section, fraction or fold, a folder without radiographs, an empty section, or a
             malformed CSV.
     """
+    films, _ = section_films(dataset_dir, section, validation_fraction, seed, fold)
+    return [film.item for film in films]
+
+
+def labelled_radiographs(
+    dataset_dir: str | os.PathLike,
+    section: str,
+    label_names: Sequence[str],
+    validation_fraction: float = 0.1,
+    label_fraction: float = 1.0,
+    seed: int = 0,
+    fold: int = 0,
+) -> list[dict]:
+    """List the radiographs of one section with chosen labels; splits are those of ``radiograph_datalist``.
+
+    Args:
+        dataset_dir, section, validation_fraction, seed, fold: as in ``radiograph_datalist``.
+        label_names: the labels wanted, in this order, of those that the data set has.
+        label_fraction: share of the section's patients to keep, in (0, 1], for experiments with few labels. A smaller
+            share is a part of a larger one.
+
+    Returns:
+        Items sorted by path: ``{"image": path, "label": (0 or 1, ...), "patient": name}``.
+
+    Raises:
+        UserError: as in ``radiograph_datalist``, and for a data set without labels or without one of ``label_names``.
+    """
+    if not 0 < label_fraction <= 1:
+        raise UserError(f"label_fraction is above 0 and at most 1, got {label_fraction}")
+    films, known = section_films(dataset_dir, section, validation_fraction, seed, fold)
+    if not known:
+        raise UserError(f"{dataset_dir} has no labels: put a {LABELS_CSV} there (image, patient, a column a label)")
+    if unknown := [name for name in label_names if name not in known]:
+        raise UserError(f"{dataset_dir} has no label '{unknown[0]}' in {', '.join(known)}: correct label_names")
+    chosen = [known.index(name) for name in label_names]
+    kept = [film for film in films if position_of(f"labels/{seed}/{film.patient}") < label_fraction]
+    if not kept:
+        raise UserError(f"label_fraction {label_fraction} of the {section} section of {dataset_dir} is no patient")
+    return [
+        {"image": film.item["image"], "label": tuple(film.item["label"][n] for n in chosen), "patient": film.patient}
+        for film in kept
+    ]
+
+
+def section_films(
+    dataset_dir: str | os.PathLike, section: str, validation_fraction: float, seed: int, fold: int
+) -> tuple[list[Film], tuple[str, ...]]:
+    """Return the films of one section, sorted by path, and the names of their labels (none for a plain folder)."""
     if section not in SECTIONS:
         raise UserError(f"section is one of {', '.join(SECTIONS)}, got '{section}'")
     if not 0 <= validation_fraction < 1 - TEST_FRACTION:
         raise UserError(f"validation_fraction is at least 0 and below {1 - TEST_FRACTION}, got {validation_fraction}")
-    root = open_dataset_dir(dataset_dir)
-    metadata = find_metadata(root)
-    films = list(chestxray14_films(root, metadata) if metadata else folder_films(root))
-    if not films:
-        layout = f"the films of {metadata.name} in images*/" if metadata else "png, jpg, jpeg, tif, tiff or DICOM files"
-        raise UserError(f"found no radiographs in {root}, looked for {layout}: pass --dataset_dir FOLDER")
-    items = [film.item for film in films if section in ("all", section_of(film, validation_fraction, seed))]
-    if not items:
+    films, names = all_films(open_dataset_dir(dataset_dir))
+    highest = 1.0 if films[0].official else 1 - TEST_FRACTION
+    if fold < 0 or (fold + 1) * validation_fraction > highest + 1e-9:
+        raise UserError(f"no fold {fold} of {validation_fraction} of the patients: folds start at 0 and end at "
+                        f"{highest:g} of them")  # fmt: skip
+    window = fold * validation_fraction, (fold + 1) * validation_fraction
+    chosen = [film for film in films if section in ("all", section_of(film, window, seed))]
+    if not chosen:
         patients = len({film.patient for film in films})
         raise UserError(
-            f"the {section} section of {root} is empty: {len(films)} films of {patients} patients (a patient is a "
-            "sub-folder, or a file beside them): add patients, or raise --validation_fraction"
+            f"the {section} section of {dataset_dir} is empty: {len(films)} films of {patients} patients (a patient is "
+            "a sub-folder, or a file beside them): add patients, or raise --validation_fraction"
         )
-    return sorted(items, key=lambda item: item["image"])
+    return sorted(chosen, key=lambda film: film.item["image"]), names
 
 
-def section_of(film: Film, validation_fraction: float, seed: int) -> str:
-    """Return "training", "validation" or "test" for a film."""
-    digest = hashlib.sha256(f"{seed}/{film.patient}".encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
+def section_of(film: Film, window: tuple[float, float], seed: int) -> str:
+    """Return "training", "validation" (positions in the window) or "test" for a film."""
+    position = position_of(f"{seed}/{film.patient}")
     if film.official == "test" or (film.official is None and position >= 1 - TEST_FRACTION):
         return "test"
-    return "validation" if position < validation_fraction else "training"
+    return "validation" if window[0] <= position < window[1] else "training"
+
+
+def position_of(text: str) -> float:
+    """Return a number in [0, 1) that follows from ``text`` alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def all_films(root: Path) -> tuple[list[Film], tuple[str, ...]]:
+    """Return the films of a data set in any of the layouts, at least one, and the names of their labels."""
+    metadata, table = find_metadata(root), root / LABELS_CSV
+    names: tuple[str, ...] = ()
+    if metadata:
+        films, names = list(chestxray14_films(root, metadata)), CHESTXRAY14_LABELS
+        layout = f"the films of {metadata.name} in images*/"
+    elif table.is_file():
+        names, rows = read_labels_csv(table)
+        films = [Film({"image": str(root / row.path), "label": row.label}, row.patient) for row in rows]
+        layout = f"the films that {table} names"
+    else:
+        films, layout = list(folder_films(root)), "png, jpg, jpeg, tif, tiff or DICOM files"
+    if not films:
+        raise UserError(f"found no radiographs in {root}, looked for {layout}: pass --dataset_dir FOLDER")
+    return films, names
 
 
 def open_dataset_dir(dataset_dir: str | os.PathLike) -> Path:

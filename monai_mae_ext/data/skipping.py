@@ -17,8 +17,8 @@ __all__ = ["SkippingDataset"]
 class SkippingDataset(IterableDataset):
     """Items of a datalist through a transform, one by one; what fails is named, left out and remembered.
 
-    For evaluation and inference, where every file counts once and a bad one must not stop the others. End with
-    ``fail_if_bad``, so that the program's exit code tells.
+    For evaluation and inference, where every file counts once and a bad one must not stop the others. ``bad`` holds the
+    reason for each path left out. End with ``fail_if_bad``, so that the program's exit code tells.
 
     Args:
         data: datalist.
@@ -28,26 +28,30 @@ class SkippingDataset(IterableDataset):
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable, image_key: str = "image") -> None:
         self.data, self.transform, self.image_key = data, transform, image_key
-        self.bad: list[str] = []
+        self.bad: dict[str, str] = {}
         self.logger = logging.getLogger(__name__)
 
     def __iter__(self) -> Iterator[Any]:
-        self.bad = []
+        self.bad.clear()
         for item in self.data:
             try:
                 out = self.transform(item)
             except Exception as error:
-                name = Path(item[self.image_key]).name
-                self.bad.append(name)
-                self.logger.error(f"left out {name}: {user_error_behind(error) or error}")
+                self.leave_out(item[self.image_key], str(user_error_behind(error) or error))
                 continue
             yield out
+
+    def leave_out(self, path: str, reason: str) -> None:
+        """Note, and say, that a file gets no result. Handlers call it for what only the network's output shows."""
+        self.bad[path] = reason
+        self.logger.error(f"left out {Path(path).name}: {reason}")
 
     def fail_if_bad(self) -> None:
         """Raise ``UserError`` if the last pass left files out."""
         if self.bad:
-            some = ", ".join(self.bad[:3]) + (", ..." if len(self.bad) > 3 else "")
+            names = [Path(path).name for path in self.bad]
+            some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             raise UserError(
-                f"{len(self.bad)} of {len(self.data)} files could not be read and were left out: {some}; "
+                f"{len(self.bad)} of {len(self.data)} files were left out: {some}; "
                 "`python -m monai_mae_ext audit` lists them with reasons"
             )
