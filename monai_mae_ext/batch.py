@@ -9,7 +9,7 @@ import torch
 from monai.engines import PrepareBatch
 from torch import Tensor
 
-__all__ = ["PrepareMaskedBatch"]
+__all__ = ["PrepareLabelledBatch", "PrepareMaskedBatch"]
 
 
 class PrepareMaskedBatch(PrepareBatch):
@@ -38,3 +38,31 @@ class PrepareMaskedBatch(PrepareBatch):
             for key in self.keys
         )
         return image, {"image": image, "visible": visible, "hidden": hidden}, (visible, hidden), {}
+
+
+class PrepareLabelledBatch(PrepareBatch):
+    """``prepare_batch`` of MONAI's engines for classifiers: ``(image, label)`` as plain tensors.
+
+    ``label`` is None where the batch has none (inference).
+
+    Args:
+        image_key, label_key: items of the batch.
+    """
+
+    def __init__(self, image_key: str = "image", label_key: str = "label") -> None:
+        self.keys = image_key, label_key
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Tensor],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        image, label = (
+            batchdata[key].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
+            if key in batchdata
+            else None
+            for key in self.keys
+        )
+        return image, label  # type: ignore[return-value]

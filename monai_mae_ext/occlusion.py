@@ -15,7 +15,9 @@ __all__ = ["token_occlusion"]
 
 
 @torch.no_grad()
-def token_occlusion(network: ViTClassifier, image: Tensor, window: int = 4, stride: int = 2) -> Tensor:
+def token_occlusion(
+    network: ViTClassifier, image: Tensor, window: int | None = None, stride: int | None = None
+) -> Tensor:
     """Occlusion maps (Zeiler and Fergus, arXiv 1311.2901) of all classes at once, at the token grid.
 
     The tokens of a window are left out of the sequence, not painted grey: an encoder that was pre-trained with most
@@ -24,8 +26,8 @@ def token_occlusion(network: ViTClassifier, image: Tensor, window: int = 4, stri
     Args:
         network: in evaluation mode.
         image: one image ``(C, *img_size)``.
-        window: side of the windows in tokens, the same along each axis.
-        stride: step between windows; the last window of an axis always ends at its border.
+        window: side of the windows in tokens, the same along each axis; None for a quarter of the shortest axis.
+        stride: step between windows, None for half a window; the last window of an axis always ends at its border.
 
     Returns:
         ``(num_classes, *grid)``: for each token the mean fall of the logit over the windows that cover it; positive
@@ -35,6 +37,8 @@ def token_occlusion(network: ViTClassifier, image: Tensor, window: int = 4, stri
         UserError: if a window does not leave at least one token on an axis.
     """
     grid = network.encoder.grid
+    window = -(-min(grid) // 4) if window is None else window
+    stride = max(1, window // 2) if stride is None else stride
     if not 1 <= window < min(grid):
         raise UserError(f"no occlusion window of {window} tokens in a grid of {grid}: choose 1 to {min(grid) - 1}")
     windows = token_windows(grid, window, stride).to(image.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from monai_mae_ext.networks import (
     MaskedEncoder,
     Pretrained,
     TransferReport,
+    ViTClassifier,
     own_names,
     save_encoder,
     transfer_encoder,
 )
 
-__all__ = ["export_encoder", "load_pretrained", "load_weights", "read_checkpoint"]
+__all__ = ["export_encoder", "load_pretrained", "load_weights", "read_checkpoint", "start_from"]
 
 
 def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -98,6 +99,35 @@ def load_pretrained(encoder: MaskedEncoder, path: str | os.PathLike) -> Transfer
         raise UserError(f"pre-trained weights {path}: {error}") from error
     print(f"pre-trained weights {path}: {report}")
     return report
+
+
+def start_from(
+    network: ViTClassifier,
+    path: str | os.PathLike | None,
+    labels: Sequence[Sequence[int]],
+    freeze: bool = False,
+) -> ViTClassifier:
+    """Give a classifier what it starts from, and return it: one expression for a bundle's configuration.
+
+    The head's biases become the log-odds of the labels, so that the first steps are not spent on learning how rare
+    findings are (Lin et al., arXiv 1708.02002, section 4.1).
+
+    Args:
+        network: changed in place.
+        path: weights for the encoder, as in ``load_pretrained``; None to train from scratch.
+        labels: ``(N, L)`` of the training films, 0 or 1.
+        freeze: leave the encoder as it is in training (a linear probe). Its drop path should then be 0.
+
+    Raises:
+        UserError: as ``load_pretrained``.
+    """
+    if path is not None:
+        load_pretrained(network.encoder, path)
+    network.encoder.requires_grad_(not freeze)
+    frequency = (torch.tensor(labels).sum(0) + 0.5) / (len(labels) + 1)
+    with torch.no_grad():
+        network.head.bias.copy_(frequency.logit())
+    return network
 
 
 def read_pretrained(path: str | os.PathLike) -> Pretrained:

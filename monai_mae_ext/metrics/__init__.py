@@ -1,13 +1,14 @@
 """Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers."""
 
 from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error
-from monai_mae_ext.metrics.classification import classification_table, mean_scores, paired_difference
+from monai_mae_ext.metrics.classification import MeanAUC, classification_table, mean_scores, paired_difference
 from monai_mae_ext.metrics.health import effective_rank, linear_readability, trivial_losses
 from monai_mae_ext.metrics.ranking import average_precision, roc_auc
 from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores
 
 __all__ = [
     "Calibration",
+    "MeanAUC",
     "ReconstructionMetric",
     "average_precision",
     "classification_table",

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from monai.metrics import CumulativeIterationMetric
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.metrics.ranking import Ranking, area_under_curve, precision_over_recall
 
-__all__ = ["bootstrap", "classification_table", "mean_scores", "paired_difference", "rank_classes"]
+__all__ = ["MeanAUC", "bootstrap", "classification_table", "mean_scores", "paired_difference", "rank_classes"]
 
 
 def bootstrap(
@@ -109,6 +111,29 @@ def class_mean(aucs: ArrayLike) -> np.ndarray:
     scored = ~np.isnan(aucs)
     with np.errstate(invalid="ignore"):
         return np.where(scored, aucs, 0).sum(-1) / scored.sum(-1)
+
+
+class MeanAUC(CumulativeIterationMetric):
+    """Mean AUC over the classes with positives and negatives, of all processes' films together.
+
+    (MONAI's ``ROCAUCMetric`` gives NaN as soon as one class has no positive; ignite's ``EpochMetric`` breaks off when
+    processes hold unequally many films.) Call it with logits and labels, lists of ``(L,)`` or ``(B, L)``.
+
+    Raises:
+        UserError: from ``aggregate``, if no class has both.
+    """
+
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return y_pred.float(), y
+
+    def aggregate(self) -> float:
+        logits, labels = (values.cpu().numpy() for values in self.get_buffer())
+        mean = class_mean([area_under_curve(*ranking.counts()) for ranking in rank_classes(logits, labels)]).item()
+        if math.isnan(mean):
+            raise UserError(
+                f"no class has positives and negatives among {len(labels)} films: raise --validation_fraction"
+            )
+        return mean
 
 
 def mean_scores(

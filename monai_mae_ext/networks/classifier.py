@@ -25,6 +25,8 @@ class ViTClassifier(nn.Module):
     Args:
         num_classes: outputs.
         pooling: ``"mean"`` of the patch tokens, or ``"cls"``, the class token.
+        standardize: put a batch norm without weights before the head, as linear probes need it (MAE, arXiv 2111.06377,
+            appendix A.1): the features' scale says nothing about their worth.
         others: as in ``MaskedEncoder``.
 
     Raises:
@@ -43,6 +45,7 @@ class ViTClassifier(nn.Module):
         num_layers: int = 12,
         num_heads: int = 12,
         pooling: str = "mean",
+        standardize: bool = False,
         qkv_bias: bool = True,
         positions: str = "sincos",
         stem: str = "linear",
@@ -64,6 +67,7 @@ class ViTClassifier(nn.Module):
             spatial_dims, in_channels, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
             qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing,
         )  # fmt: skip
+        self.standardize = nn.BatchNorm1d(hidden_size, eps=1e-6, affine=False) if standardize else nn.Identity()
         self.head = nn.Linear(hidden_size, num_classes)
         self.apply(initialize)
         nn.init.trunc_normal_(self.head.weight, std=HEAD_STD)
@@ -75,4 +79,4 @@ class ViTClassifier(nn.Module):
 
     def forward(self, image: Tensor, visible: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
         """Logits ``(B, num_classes)``; arguments as in ``features``."""
-        return self.head(self.features(image, visible))
+        return self.head(self.standardize(self.features(image, visible)))

@@ -5,9 +5,17 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.metrics import average_precision, classification_table, mean_scores, paired_difference, roc_auc
+from monai_mae_ext.metrics import (
+    MeanAUC,
+    average_precision,
+    classification_table,
+    mean_scores,
+    paired_difference,
+    roc_auc,
+)
 from monai_mae_ext.metrics.classification import bootstrap
 
 NAMES = ["edema", "mass", "hernia"]
@@ -178,3 +186,18 @@ def test_what_does_not_fit_is_refused(scores_of, changes, message):
     arguments = {"probabilities": probabilities, "labels": labels, "names": NAMES, "resamples": 2, **changes}
     with pytest.raises(UserError, match=message):
         scores_of(**arguments)
+
+
+def test_the_training_metric_is_the_mean_over_scorable_classes_of_all_batches():
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(30, 3, generator=generator), torch.randint(0, 2, (30, 3), generator=generator)
+    labels[:, 1] = 0
+    metric = MeanAUC()
+    for start, stop in ((0, 16), (16, 29), (29, 30)):
+        metric(logits[start:stop], labels[start:stop])
+    expected = [roc_auc(logits[:, number], labels[:, number]) for number in (0, 2)]
+    assert metric.aggregate() == pytest.approx(np.mean(expected))
+    metric.reset()
+    metric(logits, torch.zeros(30, 3))
+    with pytest.raises(UserError, match="among 30 films: raise --validation_fraction"):
+        metric.aggregate()

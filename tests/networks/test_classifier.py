@@ -54,3 +54,14 @@ def test_scripts_to_the_same_function():
 def test_poolings_that_cannot_be_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         classifier(**options)
+
+
+def test_a_standardized_head_does_not_mind_the_features_scale():
+    net = classifier(standardize=True).train()
+    torch.nn.init.normal_(net.head.weight)
+    image = torch.randn(6, 1, 32, 32)
+    logits = net(image)
+    with torch.no_grad():
+        net.encoder.norm.weight.mul_(100)
+    assert torch.allclose(net(image), logits, atol=1e-2)
+    assert "standardize.running_var" in net.state_dict()

@@ -16,7 +16,7 @@ from monai_mae_ext.networks import (
     transfer_encoder,
 )
 from monai_mae_ext.networks.encoder import position_table
-from monai_mae_ext.weights import load_pretrained
+from monai_mae_ext.weights import load_pretrained, start_from
 
 SMALL = {"hidden_size": 48, "mlp_dim": 64, "num_layers": 2, "num_heads": 4}
 DECODER = {"decoder_hidden_size": 24, "decoder_mlp_dim": 32, "decoder_num_layers": 1, "decoder_num_heads": 2}
@@ -152,3 +152,15 @@ def test_files_that_are_no_weights_are_named(tmp_path):
         with pytest.raises(UserError, match=message) as caught:
             load_pretrained(encoder(), tmp_path / name)
         assert name in str(caught.value)
+
+
+def test_a_classifier_starts_from_the_encoder_and_the_labels_frequencies(tmp_path):
+    source, target = autoencoder(), ViTClassifier(2, 1, 64, 16, 2, **SMALL).eval()
+    save_encoder(source, tmp_path / "encoder.safetensors")
+    labels = [(1, 0)] * 19 + [(0, 0)] * 60 + [(0, 0)] * 20
+    assert start_from(target, tmp_path / "encoder.safetensors", labels, freeze=True) is target
+    assert torch.equal(target.encoder.blocks[1].mlp.linear1.weight, source.encoder.blocks[1].mlp.linear1.weight)
+    assert torch.allclose(target.head.bias.sigmoid(), torch.tensor([19.5 / 100, 0.5 / 100]))
+    assert [name for name, weight in target.named_parameters() if weight.requires_grad] == ["head.weight", "head.bias"]
+    start_from(target, None, labels)
+    assert target.encoder.norm.weight.requires_grad

@@ -1,0 +1,77 @@
+"""Does an image look like the films that a classifier was validated on?"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.files import atomic_write
+
+__all__ = ["Familiarity"]
+
+NEIGHBOURS = 3
+MAX_FILMS = 2000
+QUANTILE = 0.95
+MARGIN = 1.5
+
+
+class Familiarity:
+    """Distance of a feature to its nearest neighbours among the validation films' (Sun et al., arXiv 2204.06507).
+
+    Features are brought to unit length; the distance is that to the third-nearest film. An image is unfamiliar when
+    its distance is more than 1.5 times what 95 % of the validation films have among themselves.
+
+    Args:
+        features: ``(N, D)`` of unit length, the reference films.
+        threshold: the largest familiar distance.
+    """
+
+    def __init__(self, features: Tensor, threshold: float) -> None:
+        self.features, self.threshold = features, threshold
+
+    @classmethod
+    def fit(cls, features: Tensor) -> Familiarity:
+        """Take ``features (N, D)`` of validation films as the reference, every n-th if there are more than 2000.
+
+        Raises:
+            UserError: for fewer than 5 films.
+        """
+        if len(features) <= NEIGHBOURS + 1:
+            raise UserError(f"{len(features)} validation films cannot tell what is familiar: raise validation_fraction")
+        unit = F.normalize(features.float().cpu())[:: -(-len(features) // MAX_FILMS)].contiguous()
+        distances = torch.cdist(unit, unit).fill_diagonal_(torch.inf)
+        nearest = distances.kthvalue(NEIGHBOURS, dim=1).values
+        return cls(unit, MARGIN * nearest.quantile(QUANTILE).item())
+
+    def distance(self, features: Tensor) -> Tensor:
+        """Distance ``(B,)`` of ``features (B, D)``, in [0, 2]."""
+        distances = torch.cdist(F.normalize(features.float().cpu()), self.features)
+        return distances.kthvalue(NEIGHBOURS, dim=1).values
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write safetensors, atomically; the threshold is in the header."""
+        with atomic_write(path) as temporary:
+            save_file({"features": self.features}, temporary, {"threshold": json.dumps(self.threshold)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Familiarity:
+        """Read what ``save`` wrote.
+
+        Raises:
+            UserError: if there is no such file, or it is something else.
+        """
+        if not Path(path).is_file():
+            raise UserError(f"no file {path}: train with this bundle first, or correct ckpt_dir")
+        try:
+            with safe_open(path, "pt") as file:
+                return cls(file.get_tensor("features"), json.loads((file.metadata() or {})["threshold"]))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise UserError(f"{path} holds no reference features ({error}): train with this bundle again") from error
