@@ -1,4 +1,4 @@
-"""Figures of a multi-label classifier: ROC curves and reliability diagram."""
+"""Figures of a multi-label classifier: ROC curves, reliability diagram, saliency."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.metrics.calibration import expected_calibration_error, reliability_bins
 from monai_mae_ext.metrics.classification import rank_classes
 from monai_mae_ext.metrics.ranking import area_under_curve
 
-__all__ = ["save_reliability_diagram", "save_roc_curves"]
+__all__ = ["save_reliability_diagram", "save_roc_curves", "save_saliency"]
 
 DIAGONAL: dict[str, Any] = {"color": "0.6", "linestyle": ":", "linewidth": 1}
 
@@ -80,5 +81,32 @@ def save_reliability_diagram(
     bottom.set(xlabel="probability", ylabel="films x classes", xlim=(0, 1))
     for axis in (top, bottom):
         axis.grid(alpha=0.3)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary)
+
+
+def save_saliency(path: str | os.PathLike, film: Tensor, relevance: Tensor, title: str) -> None:
+    """A film, and the same film with the tokens that speak for (red) and against (blue) a finding.
+
+    Args:
+        path: PNG file, written atomically.
+        film: ``(H, W)`` brightness in [0, 1].
+        relevance: one value a token, 2-D, for instance of ``token_occlusion``.
+        title: finding and probability.
+    """
+    height, width = film.shape
+    limit = max(relevance.abs().max().item(), 1e-6)
+    figure = Figure(figsize=(8, 4.3), dpi=100, layout="constrained")
+    plain, overlaid = figure.subplots(1, 2)
+    for axis in (plain, overlaid):
+        axis.imshow(film, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0))
+        axis.set_axis_off()
+    colours = overlaid.imshow(
+        relevance, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.45, extent=(0, width, height, 0),
+        interpolation="bicubic",
+    )  # fmt: skip
+    plain.set_title("film", fontsize=10)
+    overlaid.set_title(title, fontsize=10)
+    figure.colorbar(colours, ax=overlaid, shrink=0.7, label="fall of the logit without the token")
     with atomic_write(path) as temporary:
         figure.savefig(temporary)

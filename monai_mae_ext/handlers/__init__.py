@@ -1,11 +1,17 @@
 """Ignite handlers that MONAI and ignite lack."""
 
+from monai_mae_ext.handlers.average import WeightAverage
+from monai_mae_ext.handlers.calibrate import FitCalibration
 from monai_mae_ext.handlers.checkpoint import AtomicCheckpoint, LoadWeights
+from monai_mae_ext.handlers.classification_report import ClassificationReport
+from monai_mae_ext.handlers.collect import CollectOutputs
+from monai_mae_ext.handlers.early_stop import StopWithoutImprovement
 from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
 from monai_mae_ext.handlers.masking_ramp import MaskingRamp
 from monai_mae_ext.handlers.panel import ReconstructionPanel
+from monai_mae_ext.handlers.predictions import SavePredictions
 from monai_mae_ext.handlers.progress import LossProgressBar
 from monai_mae_ext.handlers.save import SaveReconstructions
 from monai_mae_ext.handlers.scores import ScoreTable
@@ -13,7 +19,10 @@ from monai_mae_ext.handlers.seeding import EpochSeed
 
 __all__ = [
     "AtomicCheckpoint",
+    "ClassificationReport",
+    "CollectOutputs",
     "EpochSeed",
+    "FitCalibration",
     "History",
     "LearningHealth",
     "LoadWeights",
@@ -21,6 +30,9 @@ __all__ = [
     "MaskingRamp",
     "NonFiniteGuard",
     "ReconstructionPanel",
+    "SavePredictions",
     "SaveReconstructions",
     "ScoreTable",
+    "StopWithoutImprovement",
+    "WeightAverage",
 ]

@@ -55,6 +55,8 @@ class AtomicCheckpoint:
             too.
         optimizer, lr_scheduler: saved and restored; of the scheduler only its position.
         evaluator: engine whose best key metric decides about ``model.pt``; without one it holds the last epoch.
+        averaged: a moving average of ``network`` that is validated in its place: ``model.pt`` then holds its weights,
+            ``last.pt`` both.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class AtomicCheckpoint:
         optimizer: Optimizer,
         lr_scheduler: LRScheduler | None = None,
         evaluator: Workflow | None = None,
+        averaged: nn.Module | None = None,
     ) -> None:
         self.last, self.best = Path(ckpt_dir) / "last.pt", Path(ckpt_dir) / "model.pt"
         self.network, self.optimizer, self.lr_scheduler = network, optimizer, lr_scheduler
-        self.evaluator = evaluator
+        self.evaluator, self.averaged = evaluator, averaged
         self.logger = logging.getLogger(__name__)
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -80,7 +83,7 @@ class AtomicCheckpoint:
             return
         if self.evaluator is None or self.evaluator.state.best_metric_epoch == engine.state.epoch:
             with atomic_write(self.best) as path:
-                torch.save(self.network.state_dict(), path)
+                torch.save((self.averaged or self.network).state_dict(), path)
         with atomic_write(self.last) as path:
             torch.save(self.state(engine), path)
 
@@ -94,6 +97,8 @@ class AtomicCheckpoint:
         }
         if self.lr_scheduler is not None:
             state["scheduler_position"] = self.lr_scheduler.last_epoch
+        if self.averaged is not None:
+            state["averaged"] = self.averaged.state_dict()
         if engine.scaler is not None:
             state["scaler"] = engine.scaler.state_dict()
         if self.evaluator is not None:
@@ -116,6 +121,8 @@ class AtomicCheckpoint:
                 f"{self.last} was trained with {state['epoch_length']} iterations an epoch, this run has "
                 f"{engine.state.epoch_length}: keep data and batch_size, or use another ckpt_dir"
             )
+        if self.averaged is not None:
+            load_weights(self.averaged, state.get("averaged", state["network"]), self.last)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.lr_scheduler is not None:
             self.lr_scheduler.last_epoch = state["scheduler_position"]
