@@ -1,4 +1,4 @@
-# make quickstart   pre-train, evaluate and reconstruct on generated films (10 minutes on 2 cores, downloads apart)
+# make quickstart   pre-train, fine-tune, evaluate and predict on generated films (10 minutes on 2 cores, downloads apart)
 # make test         ruff, mypy and the whole test suite
 PYTHON ?= python3
 TASK ?= cxr
@@ -21,14 +21,23 @@ CXR := bundles/cxr_mae_pretraining
 CXR_RUN := runs/cxr
 CXR_ARGS := --bundle_root $(CXR) --dataset_dir $(CXR_RUN)/films --ckpt_dir $(CXR_RUN)/models
 
+CLS := bundles/cxr_disease_classification
+CLS_ARGS := --bundle_root $(CLS) --dataset_dir $(CXR_RUN)/films --ckpt_dir $(CXR_RUN)/classifier/models
+
 quickstart-cxr: $(INSTALLED)
 	$(PY) -m monai_mae_ext phantoms --out_dir $(CXR_RUN)/films --n_films 400 --size 256
 	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" $(CXR_ARGS) --output_dir $(CXR_RUN)/train
 	$(PY) -m monai.bundle run evaluating --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json','$(CXR)/configs/evaluate.json']" $(CXR_ARGS) --output_dir $(CXR_RUN)/evaluate
 	$(PY) -m monai.bundle run inferring --config_file "['$(CXR)/configs/inference.json','$(CXR)/configs/quick.json']" $(CXR_ARGS) --section test --output_dir $(CXR_RUN)/reconstructions
+	$(PY) -m monai_mae_ext export --ckpt_dir $(CXR_RUN)/models --out $(CXR_RUN)/encoder.safetensors
+	$(PY) -m monai.bundle run training --config_file "['$(CLS)/configs/train.json','$(CLS)/configs/quick.json']" $(CLS_ARGS) --output_dir $(CXR_RUN)/classifier/train --pretrained $(CXR_RUN)/encoder.safetensors
+	$(PY) -m monai.bundle run evaluating --config_file "['$(CLS)/configs/train.json','$(CLS)/configs/quick.json','$(CLS)/configs/evaluate.json']" $(CLS_ARGS) --output_dir $(CXR_RUN)/classifier/evaluate
+	$(PY) -m monai.bundle run inferring --config_file "['$(CLS)/configs/inference.json','$(CLS)/configs/quick.json']" $(CLS_ARGS) --section test --output_dir $(CXR_RUN)/classifier/predictions --refuse_unfamiliar False
 	@echo "phantoms          $(CXR_RUN)/films/contact_sheet.png"
 	@echo "learning curves   $(CXR_RUN)/train/learning_curves.png"
 	@echo "panels            $(CXR_RUN)/train/panels, $(CXR_RUN)/reconstructions/images"
+	@echo "findings          $(CXR_RUN)/classifier/predictions: predictions.csv, saliency overlays in images/"
+	@echo "classifier        $(CXR_RUN)/classifier/evaluate: evaluation.json, per_class.csv, roc.png, reliability.png"
 	@echo "numbers           $(CXR_RUN)/train/history.csv, $(CXR_RUN)/evaluate/per_image.csv, $(CXR_RUN)/evaluate/evaluation.json:"
 	@cat $(CXR_RUN)/evaluate/evaluation.json
 

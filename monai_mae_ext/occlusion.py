@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch
+from monai.networks.utils import eval_mode
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
@@ -14,7 +15,6 @@ from monai_mae_ext.networks import ViTClassifier
 __all__ = ["token_occlusion"]
 
 
-@torch.no_grad()
 def token_occlusion(
     network: ViTClassifier, image: Tensor, window: int | None = None, stride: int | None = None
 ) -> Tensor:
@@ -24,7 +24,7 @@ def token_occlusion(
     tokens hidden meets nothing unusual.
 
     Args:
-        network: in evaluation mode.
+        network: is put into evaluation mode meanwhile; handlers meet it in training mode between iterations.
         image: one image ``(C, *img_size)``.
         window: side of the windows in tokens, the same along each axis; None for a quarter of the shortest axis.
         stride: step between windows, None for half a window; the last window of an axis always ends at its border.
@@ -42,10 +42,11 @@ def token_occlusion(
     if not 1 <= window < min(grid):
         raise UserError(f"no occlusion window of {window} tokens in a grid of {grid}: choose 1 to {min(grid) - 1}")
     windows = token_windows(grid, window, stride).to(image.device)
-    whole = network(image[None])
     tokens = torch.arange(windows.shape[1], device=image.device)
     visible = torch.stack([tokens[~covered] for covered in windows])
-    falls = torch.cat([whole - network(image[None], index[None]) for index in visible])
+    with eval_mode(network):
+        whole = network(image[None])
+        falls = torch.cat([whole - network(image[None], index[None]) for index in visible])
     weights = windows.float()
     return (falls.T @ weights / weights.sum(dim=0)).reshape(-1, *grid)
 

@@ -51,3 +51,12 @@ def test_maps_of_a_network():
     assert token_occlusion(net, torch.randn(1, 32, 32), window=2).shape == (3, 4, 4)
     with pytest.raises(UserError, match="choose 1 to 3"):
         token_occlusion(net, torch.randn(1, 32, 32), window=4)
+
+
+def test_maps_are_those_of_evaluation_whatever_mode_the_network_is_in():
+    torch.manual_seed(0)
+    network = ViTClassifier(2, 1, 32, 8, 2, 16, 32, 2, 2, drop_path=0.5, standardize=True).train()
+    image = torch.randn(1, 32, 32)
+    first = token_occlusion(network, image)
+    assert network.training and torch.equal(first, token_occlusion(network, image))
+    assert torch.equal(first, token_occlusion(network.eval(), image))

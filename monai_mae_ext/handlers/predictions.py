@@ -42,6 +42,7 @@ class SavePredictions:
         dataset_dir: folder that paths are taken relative to.
         ckpt_dir: holds ``calibration.json`` and ``familiarity.safetensors``.
         label_names: of the classes, in the order of the logits.
+        refuse_unfamiliar: whether images unlike the validation films get a reason instead of probabilities.
         saliency: whether to draw; occlusion costs some 50 forward passes a film at 14 x 14 tokens.
         mean, std: what ``NormalizeIntensityd`` subtracted and divided by.
     """
@@ -54,13 +55,15 @@ class SavePredictions:
         dataset_dir: str | os.PathLike,
         ckpt_dir: str | os.PathLike,
         label_names: Sequence[str],
+        refuse_unfamiliar: bool,
         saliency: bool,
         mean: float,
         std: float,
     ) -> None:
         self.network, self.dataset, self.label_names = network, dataset, label_names
         self.output_dir, self.dataset_dir, self.ckpt_dir = Path(output_dir), Path(dataset_dir), Path(ckpt_dir)
-        self.saliency, self.mean, self.std = saliency, mean, std
+        self.refuse_unfamiliar, self.saliency = refuse_unfamiliar, saliency
+        self.mean, self.std = mean, std
         self.outputs = CollectOutputs(network)
         self.probabilities: dict[str, Tensor] = {}
         self.logger = logging.getLogger(__name__)
@@ -82,7 +85,7 @@ class SavePredictions:
         distances = self.familiarity.distance(self.outputs.batches["features"][-1]).tolist()
         films = zip(image.meta["filename_or_obj"], image.as_subclass(Tensor), probabilities, distances, strict=True)
         for path, film, row, distance in films:
-            if distance > self.familiarity.threshold:
+            if self.refuse_unfamiliar and distance > self.familiarity.threshold:
                 self.dataset.leave_out(
                     path,
                     f"does not look like the chest films of the validation: distance {distance:.3f}, familiar up to "

@@ -107,7 +107,8 @@ def test_inference_gives_every_film_a_row(trained: Path, films: Path, tmp_path: 
         Familiarity(Familiarity.load(models / "familiarity.safetensors").features, threshold).save(
             models / "familiarity.safetensors"
         )
-        done = run_bundle(NAME, "inferring", INFER, dataset_dir=folder, ckpt_dir=models, output_dir=out)
+        keys = {"dataset_dir": folder, "ckpt_dir": models, "output_dir": out, "refuse_unfamiliar": True}
+        done = run_bundle(NAME, "inferring", INFER, **keys)
         assert done.returncode == 1 and "Traceback" not in done.stderr
         left_out = 1 if threshold else 4
         assert done.stderr.splitlines()[-1].startswith(f"error: {left_out} of 4 files were left out: broken.png")
