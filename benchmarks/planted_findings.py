@@ -2,9 +2,9 @@
 
 Run from the top of the repository: python -m benchmarks.planted_findings CKPT_DIR
 
-CKPT_DIR is that of a run of ``cxr_disease_classification`` on phantoms. Each patient is drawn twice, without and with the
-finding; where the films differ is where it lies. The score is the AUC of the occlusion map against that place, token by
-token: .5 is chance. The interval is a bootstrap over patients.
+CKPT_DIR is that of a run of ``cxr_disease_classification`` on phantoms. Each patient is drawn twice, without and with
+the finding; where the films differ is where it lies. The score is the AUC of the occlusion map against that place,
+token by token: .5 is chance. The interval is a bootstrap over patients.
 """
 
 from __future__ import annotations
