@@ -19,12 +19,18 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import fire
+import numpy as np
+import pandas as pd
+
+from benchmarks.seeded_arms import compare, markdown, save_dots
+from monai_mae_ext.files import atomic_write
 
 MAE, CLASSIFIER = "bundles/cxr_mae_pretraining", "bundles/cxr_disease_classification"
 SEEDS = (0, 1, 2)
+MIN_POSITIVES = 10
 PRETRAINING = {
     "inside_ratio": 0.85,
     "outside_ratio": 0.7,
@@ -149,9 +155,32 @@ def tuned_runs(protocol: str, arm: str, out: Path) -> list[Run]:
     return max(choices, key=lambda runs: sum(validation_auc(run, out) for run in runs))
 
 
+def test_scores(runs: list[Run], out: Path) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
+    """Probabilities ``(films, classes)`` of each run, the labels, and the patients; classes with enough positives."""
+    tables = [pd.read_csv(run.folder(out) / "test" / "per_image.csv", dtype={"patient": str}) for run in runs]
+    labels = tables[0].filter(regex="^label ")
+    frequent = [name.removeprefix("label ") for name in labels if labels[name].sum() >= MIN_POSITIVES]
+    scores = [table[[f"probability {name}" for name in frequent]].to_numpy() for table in tables]
+    return scores, labels[[f"label {name}" for name in frequent]].to_numpy(), list(tables[0]["patient"])
+
+
+def report(protocol: str, out: Path) -> list[dict[str, Any]]:
+    """Compare the tuned runs of a protocol on the test films: a row an arm."""
+    chosen = {arm: tuned_runs(protocol, arm, out) for arm in ARMS}
+    tested = {arm: test_scores(runs, out) for arm, runs in chosen.items()}
+    _, labels, patients = tested["scratch"]
+    rows = compare({arm: scores for arm, (scores, *_) in tested.items()}, labels, patients, "scratch")
+    for row, runs in zip(rows, chosen.values(), strict=True):
+        row |= {"films": len(labels), "classes": labels.shape[1], "base_lr": runs[0].base_lr}
+        row |= {"layer_decay": runs[0].layer_decay}
+        row["validation"] = sum(validation_auc(run, out) for run in runs) / len(runs)
+    return rows
+
+
 def main(dataset_dir: str, out: str = "runs/self_pretraining", protocols: tuple[str, ...] = tuple(PROTOCOLS)) -> None:
-    """Run what is not done yet, and write ``chosen.json``: for each protocol and arm the tuned runs."""
+    """Run what is not done yet; print a table a protocol, and write ``report.json`` and ``report.png`` into ``out``."""
     root = Path(out).absolute()
+    reports = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda job: pretrain(dataset_dir, root, *job), itertools.product(REGION, SEEDS)))
         for protocol in protocols:
@@ -163,7 +192,11 @@ def main(dataset_dir: str, out: str = "runs/self_pretraining", protocols: tuple[
             list(pool.map(lambda run: classify(dataset_dir, root, run, "training"), runs))
             chosen = [run for arm in ARMS for run in tuned_runs(protocol, arm, root)]
             list(pool.map(lambda run: classify(dataset_dir, root, run, "evaluating"), chosen))
-            print(json.dumps([run._asdict() for run in chosen]))
+            reports[protocol] = report(protocol, root)
+            print(f"\n{protocol}\n\n{markdown(reports[protocol], 'scratch')}", flush=True)
+    with atomic_write(root / "report.json") as path:
+        path.write_text(json.dumps(reports, indent=4) + "\n")
+    save_dots(root / "report.png", reports, "mean AUC on the test films")
 
 
 if __name__ == "__main__":
