@@ -39,8 +39,8 @@ PRETRAINING = {
     "warmup_epochs": 20,
     "val_interval": 50,
 }
-"""Three quarters of the tokens hidden in both arms; the random arm has no region."""
-REGION = {"random": None, "context": "thorax"}
+"""Three quarters of the tokens hidden in both arms."""
+REGION = {"random": "none", "context": "classical"}
 FINE_TUNING = {"epochs": 30, "val_interval": 3}
 
 
@@ -104,7 +104,7 @@ def pretrain(dataset_dir: str, out: Path, arm: str, seed: int) -> None:
         ckpt_dir=folder / "models",
         output_dir=folder,
         seed=seed,
-        region_key=REGION[arm],
+        thorax_method=REGION[arm],
         **PRETRAINING,
     )
     command = [sys.executable, "-m", "monai_mae_ext", "export", "--ckpt_dir", str(folder / "models")]

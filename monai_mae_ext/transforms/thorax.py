@@ -25,7 +25,7 @@ __all__ = ["ThoraxRegion", "ThoraxRegiond"]
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("classical", "box", "mask_file", "network")
+METHODS = ("classical", "box", "mask_file", "network", "none")
 MASK_SUFFIXES = (".png", ".tif", ".tiff")
 
 
@@ -33,11 +33,12 @@ class ThoraxRegion(Transform):
     """Mask of the thorax on a frontal chest film.
 
     A film on which no thorax is found gets the central box (.15 to .85 of its height, .12 to .88 of its width).
-    ``meta["thorax_region"]`` of the mask tells: "contour", "box", "file", "network", or "fallback: REASON".
+    ``meta["thorax_region"]`` of the mask tells: "contour", "box", "file", "network", "none", or "fallback: REASON".
 
     Args:
         method: "classical" for ``find_thorax``: thresholds and the convex hull of the lungs; "box" for the central box;
-            "mask_file" for masks made before; "network" for a segmentation network.
+            "mask_file" for masks made before; "network" for a segmentation network; "none" for an empty mask, so
+            that ``RegionMasking`` masks at random: the control arm of an ablation.
         gate: for "classical": Dice coefficient with the central box below which a hull is not believed, in [0, 1].
         mask_dir: for "mask_file": folder of PNG or TIFF masks, 0 outside, each of its film's name but for the suffix.
         network: for "network": maps ``(1, 1, *network_size)`` in [0, 1] to logits ``(1, K, h, w)``. One channel is the
@@ -108,6 +109,10 @@ class ThoraxRegion(Transform):
                 mask = to_mask(read_radiograph(path)[0] > 0, film)
                 return F.interpolate(mask[None], size=film.shape[1:], mode="nearest-exact")[0], "file"
         return box_of(film), f"fallback: no mask {stem}{MASK_SUFFIXES[0]} in {self.mask_dir}"
+
+    def from_none(self, film: Tensor, name: str | None) -> tuple[Tensor, str]:
+        """Nowhere."""
+        return torch.zeros_like(film), "none"
 
     @torch.no_grad()
     def from_network(self, film: Tensor, name: str | None) -> tuple[Tensor, str]:

@@ -49,6 +49,11 @@ def test_the_contour_hardly_depends_on_the_resolution():
     assert (shrunk != (small > 0)).float().mean() < 0.03
 
 
+def test_no_region_is_an_empty_mask(film):
+    mask = ThoraxRegion("none")(film)
+    assert mask.shape == film.shape and not mask.any() and mask.meta["thorax_region"] == "none"
+
+
 def test_the_box_is_where_it_is_said_to_be():
     mask = ThoraxRegion("box")(torch.rand(1, 100, 200))
     rows, columns = mask[0].any(1).nonzero(), mask[0].any(0).nonzero()
