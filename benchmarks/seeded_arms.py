@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from monai_mae_ext.files import atomic_write
-from monai_mae_ext.metrics import bootstrap, rank_classes
-from monai_mae_ext.metrics.classification import class_mean
+from monai_mae_ext.metrics.classification import bootstrap, class_mean, rank_classes
 from monai_mae_ext.metrics.ranking import area_under_curve
 
 RESAMPLES = 1000
