@@ -122,7 +122,7 @@ def save_learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.Pat
 
 def plot_of(name: str) -> str:
     """The plot a metric belongs to: losses together, dB together, and so on."""
-    for word in ("loss", "psnr", "ssim", "rank", "readable"):
+    for word in ("loss", "psnr", "ssim", "rank", "readable", "auc"):
         if word in name:
             return word
     return name

@@ -3,11 +3,12 @@ from __future__ import annotations
 import matplotlib.figure
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.integrate import trapezoid
 from scipy.special import expit
 
-from monai_mae_ext.figures_classification import save_reliability_diagram, save_roc_curves
+from monai_mae_ext.figures_classification import save_reliability_diagram, save_roc_curves, save_saliency
 from monai_mae_ext.metrics import roc_auc
 
 NAMES = [f"finding {number}" for number in range(14)]
@@ -82,3 +83,16 @@ def test_the_reliability_diagram_shows_both_calibrations_and_where_the_probabili
         assert len(line.get_xdata()) == 15
         assert max(*line.get_xdata(), *line.get_ydata()) < top.get_xlim()[1] == top.get_ylim()[1]
     assert bottom.get_xlim() == (0, 1) and len(bottom.patches) == 2
+
+
+def test_saliency_is_red_where_a_token_speaks_for_the_finding_and_blue_where_against(tmp_path, figure):
+    relevance = torch.zeros(4, 4)
+    relevance[0, 0], relevance[3, 3] = 2, -1
+    save_saliency(tmp_path / "saliency.png", torch.rand(64, 96), relevance, "Mass 83 %")
+    (drawn,) = figure
+    film, overlaid = drawn.axes[:2]
+    assert overlaid.get_title() == "Mass 83 %" and film.images[0].get_extent() == overlaid.images[1].get_extent()
+    shown = overlaid.images[1]
+    colours = shown.to_rgba(shown.get_array())
+    assert shown.get_clim() == (-2, 2)
+    assert colours[0, 0, 0] > colours[0, 0, 2] + 0.2 and colours[3, 3, 2] > colours[3, 3, 0] + 0.2

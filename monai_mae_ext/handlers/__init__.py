@@ -10,6 +10,7 @@ from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
 from monai_mae_ext.handlers.masking_ramp import MaskingRamp
+from monai_mae_ext.handlers.neighbour_probe import NeighbourProbe
 from monai_mae_ext.handlers.panel import ReconstructionPanel
 from monai_mae_ext.handlers.predictions import SavePredictions
 from monai_mae_ext.handlers.progress import LossProgressBar
@@ -28,6 +29,7 @@ __all__ = [
     "LoadWeights",
     "LossProgressBar",
     "MaskingRamp",
+    "NeighbourProbe",
     "NonFiniteGuard",
     "ReconstructionPanel",
     "SavePredictions",

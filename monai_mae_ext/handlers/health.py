@@ -12,7 +12,7 @@ from torch import Tensor
 
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss, normalize_tokens
 from monai_mae_ext.metrics.health import effective_rank, linear_readability, neighbour_means, trivial_losses
-from monai_mae_ext.networks.mae import MaskedAutoencoder
+from monai_mae_ext.networks.mae import MaskedAutoencoder, random_twin
 from monai_mae_ext.networks.tokens import gather_tokens, patchify, token_grid
 
 __all__ = ["LearningHealth"]
@@ -46,9 +46,7 @@ class LearningHealth:
         self.network = network
         self.loss = loss
         self.max_images = max_images
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.twin = type(network)(**network.facts)
+        self.twin = random_twin(network)
         self.batches: list[dict[str, Tensor]] = []
         self.losses: list[Tensor] = []
         self.logger = logging.getLogger(__name__)

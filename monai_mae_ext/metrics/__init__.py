@@ -3,6 +3,7 @@
 from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error
 from monai_mae_ext.metrics.classification import MeanAUC, classification_table, mean_scores, paired_difference
 from monai_mae_ext.metrics.health import effective_rank, linear_readability, trivial_losses
+from monai_mae_ext.metrics.neighbours import neighbour_scores
 from monai_mae_ext.metrics.ranking import average_precision, roc_auc
 from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores
 
@@ -16,6 +17,7 @@ __all__ = [
     "expected_calibration_error",
     "linear_readability",
     "mean_scores",
+    "neighbour_scores",
     "paired_difference",
     "reconstruction_scores",
     "roc_auc",

@@ -5,7 +5,7 @@ from monai_mae_ext.networks.decoders import CrossDecoder, SelfDecoder
 from monai_mae_ext.networks.encoder import MaskedEncoder
 from monai_mae_ext.networks.export import encoder_weights, load_encoder, save_encoder
 from monai_mae_ext.networks.foreign import Pretrained, own_names
-from monai_mae_ext.networks.mae import MaskedAutoencoder
+from monai_mae_ext.networks.mae import MaskedAutoencoder, random_twin
 from monai_mae_ext.networks.tokens import gather_tokens, patchify, scatter_tokens, token_grid, unpatchify
 from monai_mae_ext.networks.transfer import TransferReport, resize_positions, transfer_encoder
 
@@ -22,6 +22,7 @@ __all__ = [
     "load_encoder",
     "own_names",
     "patchify",
+    "random_twin",
     "resize_positions",
     "save_encoder",
     "scatter_tokens",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import List, Optional  # noqa: UP035  TorchScript reads these annotations
+from typing import List, Optional, TypeVar  # noqa: UP035  TorchScript reads these annotations
 
 import torch
 from monai.utils import ensure_tuple_rep
@@ -15,9 +15,10 @@ from monai_mae_ext.networks.decoders import CrossDecoder, SelfDecoder
 from monai_mae_ext.networks.encoder import MaskedEncoder
 from monai_mae_ext.networks.tokens import scatter_tokens, token_grid, unpatchify
 
-__all__ = ["MaskedAutoencoder"]
+__all__ = ["MaskedAutoencoder", "random_twin"]
 
 DECODERS = {"self": SelfDecoder, "cross": CrossDecoder}
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class MaskedAutoencoder(nn.Module):
@@ -127,6 +128,13 @@ class MaskedAutoencoder(nn.Module):
         if hidden is not None:
             tokens = scatter_tokens(tokens, hidden, self.n_tokens)
         return unpatchify(tokens, self.patch_size, self.img_size)
+
+
+def random_twin(network: Network) -> Network:
+    """A freshly initialised network of the same ``facts``, with the same weights at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return type(network)(**network.facts)  # type: ignore[arg-type]
 
 
 def initialize(module: nn.Module) -> None:

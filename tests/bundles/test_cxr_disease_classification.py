@@ -138,6 +138,24 @@ def test_linear_probe_leaves_the_encoder_alone(films: Path, encoder: Path, tmp_p
     assert best["standardize.running_mean"].abs().sum() > 0
 
 
+def test_nearest_neighbours_probe_an_encoder_without_training(films: Path, encoder: Path, tmp_path: Path) -> None:
+    overrides = {"pretrained": encoder, "validation_section": "test", "neighbours": 5}
+    done = run_bundle(
+        NAME,
+        "probing",
+        ["train.json", str(TINY), "knn_probe.json"],
+        dataset_dir=films,
+        output_dir=tmp_path,
+        **overrides,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "k-NN probe" in done.stdout and "of a random encoder" in done.stdout
+    scores = json.loads((tmp_path / "knn_probe.json").read_text())
+    assert scores["films"] == len((films / "test_list.txt").read_text().split())
+    assert scores["against_random"]["mean_auc_a"] == pytest.approx(scores["mean_auc"])
+    assert [row["name"] for row in rows_of(tmp_path / "knn_per_class.csv")] == list(CHESTXRAY14_LABELS)
+
+
 def test_own_labels_and_two_processes(films: Path, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()

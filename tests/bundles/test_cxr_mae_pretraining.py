@@ -107,6 +107,17 @@ def test_mlflow_gets_every_epoch(films: Path, tmp_path: Path) -> None:
     assert steps == [(1,), (2,)]
 
 
+def test_an_online_probe_is_in_the_history_and_changes_no_weight(trained: Path, films: Path, tmp_path: Path) -> None:
+    keys = {"dataset_dir": films, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train", "neighbours": 5}
+    done = run_bundle(NAME, "training", [*TRAIN, "online_probe.json"], validation_section="test", **keys)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = read_history(tmp_path / "train" / "history.csv")
+    assert all(0 <= row["knn_mean_auc"] <= 1 for row in rows)
+    assert len({row["knn_mean_auc_random"] for row in rows}) == 1
+    ours, theirs = last(tmp_path / "models")["network"], last(trained / "models")["network"]
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
 @pytest.mark.real_data
 def test_real_films_go_the_same_way(real_data: Path, tmp_path: Path) -> None:
     keys = {"dataset_dir": real_data / "chestxray14", "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train"}
