@@ -1,6 +1,6 @@
 """One training step at 1280 px for each profile of the bundle's ``hd.json``: parameters, tokens, peak memory, seconds.
 
-Run from the top of the repository: python benchmarks/hd_step.py [--device cuda]
+Run from the top of the repository: python -m benchmarks.hd_step [--device cuda]
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def step(profile: str, device: str) -> None:
     print(f"| {profile} | {millions:.0f} M | {tokens} | {memory:.2f} GiB | {seconds:.1f} s |")
 
 
-def main(device: str = "cpu") -> None:
+def main(device: str = "cpu", profiles: tuple[str, ...] = tuple(PROFILES)) -> None:
     """Print the table; each profile runs in a process of its own."""
     print(describe_machine(torch.device(device)))
     print("| profile | parameters | tokens | peak memory | one step |\n| --- | --- | --- | --- | --- |", flush=True)
-    for profile in PROFILES:
+    for profile in profiles:
         subprocess.run([sys.executable, __file__, "step", profile, device], check=True)
 
 

@@ -22,7 +22,6 @@ from monai_mae_ext.phantoms import chest_phantom
 from monai_mae_ext.weights import load_weights, read_checkpoint
 
 FIRST_PATIENT = 2**31  # data sets draw their patients below
-PATIENTS = 100
 MEAN, STD = 0.5, 0.225
 VISIBLE_DIFFERENCE = 0.02
 TOUCHED = 0.01  # share of a token's pixels
@@ -34,7 +33,7 @@ def place_of(patient: int, finding: str, size: int) -> tuple[np.ndarray, np.ndar
     return ill, np.abs(ill - healthy) > VISIBLE_DIFFERENCE
 
 
-def main(ckpt_dir: str) -> None:
+def main(ckpt_dir: str, patients: int = 400) -> None:
     """Print a table, a row a finding."""
     network = ViTClassifier(**read_checkpoint(f"{ckpt_dir}/last.pt")["facts"])
     load_weights(network, read_checkpoint(f"{ckpt_dir}/model.pt"), ckpt_dir)
@@ -42,7 +41,7 @@ def main(ckpt_dir: str) -> None:
     print("| planted finding | patients | AUC of the map (95 %) | films above chance |\n|---|---|---|---|")
     for finding in ("Nodule", "Mass", "Pneumothorax", "Effusion"):
         scores = []
-        for patient in range(FIRST_PATIENT, FIRST_PATIENT + PATIENTS):
+        for patient in range(FIRST_PATIENT, FIRST_PATIENT + patients):
             film, place = place_of(patient, finding, size)
             tokens = F.adaptive_avg_pool2d(torch.from_numpy(place)[None].float(), grid)[0] > TOUCHED
             if tokens.any():
