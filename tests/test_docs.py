@@ -30,6 +30,7 @@ SMALLER = {
     "max_side": "200",
     "epochs|train#trainer#max_epochs": "2",
     "batch_size": "4",
+    "validation_fraction": "",
     "rounds": "1",
     "patients": "2",
     "image_size": "",
