@@ -11,16 +11,26 @@ from monai_mae_ext.transforms.display import (
 )
 from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
 from monai_mae_ext.transforms.region_masking import RegionMasking
+from monai_mae_ext.transforms.superpatch_masking import (
+    BlockMasking,
+    PlaneAxisMasking,
+    PlaneOrAxisMasking,
+    RunningCell,
+)
 from monai_mae_ext.transforms.thorax import ThoraxRegion, ThoraxRegiond
 
 __all__ = [
     "BORROWED",
+    "BlockMasking",
     "Displayd",
+    "PlaneAxisMasking",
+    "PlaneOrAxisMasking",
     "RandResizedCrop",
     "RandResizedCropd",
     "RandomMasking",
     "RandomMaskingd",
     "RegionMasking",
+    "RunningCell",
     "ThoraxRegion",
     "ThoraxRegiond",
     "TokenMasking",

@@ -54,17 +54,20 @@ class TokenMasking(Randomizable, Transform):
         ``guide``, if there is one, has the image's spatial size, and tells the strategy where to mask.
         """
 
-    def counts(self, n_tokens: int) -> tuple[int, int]:
-        """Numbers ``(K, M)`` of visible and of predicted tokens among ``n_tokens``.
+    def n_visible(self, grid: Sequence[int]) -> int:
+        """Number K of visible tokens of a grid."""
+        return max(1, round(math.prod(grid) * (1 - self.mask_ratio)))
+
+    def counts(self, grid: Sequence[int]) -> tuple[int, int]:
+        """Numbers ``(K, M)`` of visible and of predicted tokens of a grid.
 
         Raises:
             UserError: if nothing would be hidden, which leaves nothing to learn (the loss of no token is NaN).
         """
-        visible = max(1, round(n_tokens * (1 - self.mask_ratio)))
-        unseen = n_tokens - visible
-        if unseen == 0:
-            raise UserError(f"mask_ratio {self.mask_ratio} hides none of {n_tokens} tokens: choose a higher one")
-        return visible, max(1, round(unseen * self.decode_ratio))
+        visible, n_tokens = self.n_visible(grid), math.prod(grid)
+        if visible == n_tokens:
+            raise UserError(f"mask_ratio {self.mask_ratio:g} hides none of {n_tokens} tokens: choose a higher one")
+        return visible, max(1, round((n_tokens - visible) * self.decode_ratio))
 
     def __call__(self, image: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Draw a mask for one image.
@@ -88,7 +91,7 @@ class TokenMasking(Randomizable, Transform):
         except ValueError as error:
             raise UserError(f"{error}: choose another image_size or patch_size") from error
         order = torch.from_numpy(self.rank(grid, guide))
-        visible, predicted = self.counts(math.prod(grid))
+        visible, predicted = self.counts(grid)
         return order[:visible].sort().values, order[visible : visible + predicted].sort().values
 
 

@@ -74,7 +74,7 @@ class RegionMasking(TokenMasking):
             return order
         inside = self.inside_tokens(guide, grid)[order]
         log_keys = np.log(self.R.uniform(np.finfo(float).tiny, 1, n_tokens)) / np.where(inside, *self.weights())
-        visible, _ = self.counts(n_tokens)
+        visible = self.n_visible(grid)
         seen = np.zeros(n_tokens, dtype=bool)
         seen[np.argsort(-log_keys)[:visible]] = True
         return np.concatenate([order[seen], order[~seen]])
