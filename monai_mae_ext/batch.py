@@ -15,16 +15,10 @@ __all__ = ["PrepareLabelledBatch", "PrepareMaskedBatch"]
 class PrepareMaskedBatch(PrepareBatch):
     """``prepare_batch`` of MONAI's engines for masked autoencoders.
 
-    Gives ``(image, label, (visible, hidden), {})`` with ``label = {"image", "visible", "hidden"}``, so that the network
-    gets its index tensors and the loss its targets. Images leave as plain tensors: metadata tensors would slow every
-    operation of the network down.
-
-    Args:
-        image_key, visible_key, hidden_key: items of the batch.
+    Gives ``(image, label, (visible, hidden), {})`` with ``label = {"image", "visible", "hidden"}`` (and ``"valid"``, if
+    the batch tells padding from volume), so that the network gets its index tensors and the loss its targets. Images
+    leave as plain tensors: metadata tensors would slow every operation of the network down.
     """
-
-    def __init__(self, image_key: str = "image", visible_key: str = "visible", hidden_key: str = "hidden") -> None:
-        self.keys = image_key, visible_key, hidden_key
 
     def __call__(
         self,
@@ -33,11 +27,12 @@ class PrepareMaskedBatch(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, Tensor], dict]:
-        image, visible, hidden = (
-            batchdata[key].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
-            for key in self.keys
-        )
-        return image, {"image": image, "visible": visible, "hidden": hidden}, (visible, hidden), {}
+        label = {
+            key: batchdata[key].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
+            for key in ("image", "visible", "hidden", "valid")
+            if key in batchdata
+        }
+        return label["image"], label, (label["visible"], label["hidden"]), {}
 
 
 class PrepareLabelledBatch(PrepareBatch):

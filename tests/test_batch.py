@@ -21,12 +21,12 @@ def test_a_batch_becomes_the_networks_arguments_and_the_losss_targets():
     assert isinstance(batch["image"], MetaTensor), "the loader's batch was changed"
 
 
-def test_keys_can_be_named():
-    batch = {"ct": torch.rand(1, 1, 4, 4), "v": torch.tensor([[0]]), "h": torch.tensor([[1]])}
-    inputs, label, (visible, hidden), _ = PrepareMaskedBatch("ct", "v", "h")(batch)
-    assert inputs is label["image"] and visible.item() == 0 and hidden.item() == 1
-    with pytest.raises(KeyError, match="image"):
+def test_a_batch_that_was_not_masked_is_refused_and_a_mask_of_padding_travels_with_the_targets():
+    batch = {"image": torch.rand(1, 1, 4, 4), "visible": torch.tensor([[0]]), "valid": torch.ones(1, 1, 4, 4)}
+    with pytest.raises(KeyError, match="hidden"):
         PrepareMaskedBatch()(batch)
+    _, label, _, _ = PrepareMaskedBatch()({**batch, "hidden": torch.tensor([[1]])})
+    assert torch.equal(label["valid"], batch["valid"])
 
 
 def test_everything_goes_to_the_device():

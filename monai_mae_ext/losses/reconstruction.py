@@ -53,12 +53,19 @@ class MaskedReconstructionLoss(_Loss):
 
         Args:
             prediction: ``(B, C, *S)`` from ``MaskedAutoencoder``.
-            target: ``image (B, C, *S)`` and ``hidden (B, M)``.
+            target: ``image (B, C, *S)`` and ``hidden (B, M)``; with ``valid (B, 1, *S)`` of 0 and 1 only voxels of
+                1 count (padding does not). A sample without any has loss 0.
         """
         with torch.autocast(prediction.device.type, enabled=False):
             predicted = hidden_tokens(prediction.float(), target["hidden"], self.patch_size)
             wanted = hidden_tokens(target["image"].float(), target["hidden"], self.patch_size)
             if self.normalize_targets:
                 wanted = normalize_tokens(wanted)
-            error = F.mse_loss(predicted, wanted, reduction="none").mean(dim=(1, 2))
+            error = F.mse_loss(predicted, wanted, reduction="none")
+            if "valid" in target:
+                valid = target["valid"].float().expand_as(target["image"])
+                counts = hidden_tokens(valid, target["hidden"], self.patch_size)
+                error = (error * counts).sum(dim=(1, 2)) / counts.sum(dim=(1, 2)).clamp(min=1)
+            else:
+                error = error.mean(dim=(1, 2))
         return error.mean() if self.reduction == "mean" else error

@@ -69,12 +69,16 @@ class ReconstructionMetric(Cumulative):
         self.patch_size, self.value_range = patch_size, value_range
 
     def __call__(self, prediction: Tensor, reference: Mapping[str, Tensor]) -> Tensor:
-        """Add a batch: ``prediction (B, C, *S)`` against ``reference["image"]``; returns ``(B, 1)``."""
+        """Add a batch: ``prediction (B, C, *S)`` against ``reference["image"]``; returns ``(B, 1)``.
+
+        Voxels where ``reference["valid"]`` is 0, if there is such a mask, do not count.
+        """
         image = reference["image"]
+        region = torch.ones_like(image[:, :1], dtype=torch.bool)
         if self.region == "hidden":
             region = mask_image(reference["hidden"], image.shape[2:], self.patch_size)
-        else:
-            region = torch.ones_like(image[:, :1], dtype=torch.bool)
+        if "valid" in reference:
+            region = region & reference["valid"].bool()
         scores = SCORES[self.score](prediction, image, region, self.value_range)[:, None]
         self.extend(scores)
         return scores

@@ -1,4 +1,4 @@
-"""Transforms: masking, random resized crops, and predictions turned into pictures."""
+"""Transforms: masking, random crops and superpatches, and predictions turned into pictures."""
 
 from monai_mae_ext.transforms.crop import RandResizedCrop, RandResizedCropd
 from monai_mae_ext.transforms.display import (
@@ -11,6 +11,7 @@ from monai_mae_ext.transforms.display import (
 )
 from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
 from monai_mae_ext.transforms.region_masking import RegionMasking
+from monai_mae_ext.transforms.superpatch import PadToSuperpatchd, RandSuperpatchd
 from monai_mae_ext.transforms.superpatch_masking import (
     BlockMasking,
     PlaneAxisMasking,
@@ -23,10 +24,12 @@ __all__ = [
     "BORROWED",
     "BlockMasking",
     "Displayd",
+    "PadToSuperpatchd",
     "PlaneAxisMasking",
     "PlaneOrAxisMasking",
     "RandResizedCrop",
     "RandResizedCropd",
+    "RandSuperpatchd",
     "RandomMasking",
     "RandomMaskingd",
     "RegionMasking",

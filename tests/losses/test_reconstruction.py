@@ -91,3 +91,19 @@ def test_a_perfect_prediction_of_a_volume_costs_nothing():
     hidden = torch.tensor([[0, 5, 7]])
     loss = MaskedReconstructionLoss((2, 2, 3), normalize_targets=False)(image, {"image": image, "hidden": hidden})
     assert loss == 0
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_padding_has_no_part_in_the_loss(batch, normalize):
+    prediction, target = batch
+    loss = MaskedReconstructionLoss(PATCH, normalize, reduction="none")
+    whole = {**target, "valid": torch.ones(2, 1, 4, 9)}
+    torch.testing.assert_close(loss(prediction, whole), loss(prediction, target))
+    half = {**target, "valid": torch.zeros(2, 1, 4, 9)}
+    half["valid"][:, :, :2] = 1  # the upper row of tokens
+    upper = [
+        loss(prediction, {**target, "hidden": hidden[None].expand(2, -1)}) for hidden in (HIDDEN[0, :1], HIDDEN[1, :2])
+    ]
+    torch.testing.assert_close(loss(prediction, half), torch.stack([upper[0][0], upper[1][1]]))
+    nothing = {**target, "valid": torch.zeros(2, 1, 4, 9)}
+    assert loss(prediction, nothing).tolist() == [0, 0]

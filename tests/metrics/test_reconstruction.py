@@ -128,3 +128,16 @@ def test_an_evaluators_scores(pair):
 def test_unknown_scores_and_regions_are_refused(arguments):
     with pytest.raises(UserError, match=r"score is one of \['psnr', 'ssim'\]"):
         ReconstructionMetric(*arguments, 16)
+
+
+@pytest.mark.parametrize("score", ["psnr", "ssim"])
+@pytest.mark.parametrize("region", ["hidden", "image"])
+def test_padding_is_not_scored(pair, score, region):
+    prediction, image = pair
+    valid = torch.ones_like(image)
+    valid[..., 48:] = 0
+    metric = ReconstructionMetric(score, region, 16)
+    scores = metric(prediction, {**reference(image), "valid": valid})
+    spoiled = torch.where((valid == 0) & (torch.arange(64) > 56), prediction + 1, prediction)
+    torch.testing.assert_close(metric(spoiled, {**reference(image), "valid": valid}), scores)
+    assert not torch.allclose(metric(spoiled, reference(image)), scores)
