@@ -1,4 +1,4 @@
-"""Data: reading radiographs, listing and auditing data sets, and a cache that tolerates bad files."""
+"""Data: reading radiographs, listing radiographs and volumes, auditing, and a cache that tolerates bad files."""
 
 from monai_mae_ext.data.audit import audit
 from monai_mae_ext.data.chestxray14 import CHESTXRAY14_LABELS
@@ -7,6 +7,7 @@ from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, rea
 from monai_mae_ext.data.radiograph_datalist import labelled_radiographs, radiograph_datalist
 from monai_mae_ext.data.skipping import SkippingDataset
 from monai_mae_ext.data.tolerant import TolerantCacheDataset
+from monai_mae_ext.data.volume_datalist import volume_datalist
 
 __all__ = [
     "CHESTXRAY14_LABELS",
@@ -19,4 +20,5 @@ __all__ = [
     "labelled_radiographs",
     "radiograph_datalist",
     "read_radiograph",
+    "volume_datalist",
 ]

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from monai_mae_ext.data.chestxray14 import ListedFilm, find_metadata, index_images, read_metadata, read_official_lists
 from monai_mae_ext.data.radiograph import RadiographError, read_radiograph
-from monai_mae_ext.data.radiograph_datalist import folder_radiographs, open_dataset_dir
+from monai_mae_ext.data.radiograph_datalist import folder_radiographs
+from monai_mae_ext.data.sections import open_dataset_dir
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 

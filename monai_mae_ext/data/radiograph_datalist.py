@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from pydicom.misc import is_dicom
 
@@ -20,23 +18,14 @@ from monai_mae_ext.data.chestxray14 import (
 )
 from monai_mae_ext.data.labels_csv import LABELS_CSV, read_labels_csv
 from monai_mae_ext.data.radiograph import RADIOGRAPH_SUFFIXES
+from monai_mae_ext.data.sections import Case, cases_of, check_section, open_dataset_dir, position_of
 from monai_mae_ext.errors import UserError
 
-__all__ = ["folder_radiographs", "labelled_radiographs", "open_dataset_dir", "radiograph_datalist"]
+__all__ = ["folder_radiographs", "labelled_radiographs", "radiograph_datalist"]
 
 logger = logging.getLogger(__name__)
 
-SECTIONS = ("training", "validation", "test", "all")
-TEST_FRACTION = 0.2
 ENDINGS = tuple(f".{suffix}" for suffix in RADIOGRAPH_SUFFIXES)
-
-
-class Film(NamedTuple):
-    """A film on disk: its item in the list, its patient, and "train_val" or "test" where an official list says so."""
-
-    item: dict
-    patient: str
-    official: str | None = None
 
 
 def radiograph_datalist(
@@ -115,19 +104,11 @@ def labelled_radiographs(
 
 def section_films(
     dataset_dir: str | os.PathLike, section: str, validation_fraction: float, seed: int, fold: int
-) -> tuple[list[Film], tuple[str, ...]]:
+) -> tuple[list[Case], tuple[str, ...]]:
     """Return the films of one section, sorted by path, and the names of their labels (none for a plain folder)."""
-    if section not in SECTIONS:
-        raise UserError(f"section is one of {', '.join(SECTIONS)}, got '{section}'")
-    if not 0 <= validation_fraction < 1 - TEST_FRACTION:
-        raise UserError(f"validation_fraction is at least 0 and below {1 - TEST_FRACTION}, got {validation_fraction}")
+    check_section(section, validation_fraction)
     films, names = all_films(open_dataset_dir(dataset_dir))
-    highest = 1.0 if films[0].official else 1 - TEST_FRACTION
-    if fold < 0 or (fold + 1) * validation_fraction > highest + 1e-9:
-        raise UserError(f"no fold {fold} of {validation_fraction} of the patients: folds start at 0 and end at "
-                        f"{highest:g} of them")  # fmt: skip
-    window = fold * validation_fraction, (fold + 1) * validation_fraction
-    chosen = [film for film in films if section in ("all", section_of(film, window, seed))]
+    chosen = cases_of(films, section, validation_fraction, seed, fold)
     if not chosen:
         patients = len({film.patient for film in films})
         raise UserError(
@@ -137,20 +118,7 @@ def section_films(
     return sorted(chosen, key=lambda film: film.item["image"]), names
 
 
-def section_of(film: Film, window: tuple[float, float], seed: int) -> str:
-    """Return "training", "validation" (positions in the window) or "test" for a film."""
-    position = position_of(f"{seed}/{film.patient}")
-    if film.official == "test" or (film.official is None and position >= 1 - TEST_FRACTION):
-        return "test"
-    return "validation" if window[0] <= position < window[1] else "training"
-
-
-def position_of(text: str) -> float:
-    """Return a number in [0, 1) that follows from ``text`` alone."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-
-
-def all_films(root: Path) -> tuple[list[Film], tuple[str, ...]]:
+def all_films(root: Path) -> tuple[list[Case], tuple[str, ...]]:
     """Return the films of a data set in any of the layouts, at least one, and the names of their labels."""
     metadata, table = find_metadata(root), root / LABELS_CSV
     names: tuple[str, ...] = ()
@@ -159,7 +127,7 @@ def all_films(root: Path) -> tuple[list[Film], tuple[str, ...]]:
         layout = f"the films of {metadata.name} in images*/"
     elif table.is_file():
         names, rows = read_labels_csv(table)
-        films = [Film({"image": str(root / row.path), "label": row.label}, row.patient) for row in rows]
+        films = [Case({"image": str(root / row.path), "label": row.label}, row.patient) for row in rows]
         layout = f"the films that {table} names"
     else:
         films, layout = list(folder_films(root)), "png, jpg, jpeg, tif, tiff or DICOM files"
@@ -168,15 +136,7 @@ def all_films(root: Path) -> tuple[list[Film], tuple[str, ...]]:
     return films, names
 
 
-def open_dataset_dir(dataset_dir: str | os.PathLike) -> Path:
-    """Return ``dataset_dir`` as a path, or raise a ``UserError`` if it is no folder."""
-    root = Path(dataset_dir).expanduser()
-    if not root.is_dir():
-        raise UserError(f"no such folder: {root}: pass --dataset_dir FOLDER")
-    return root
-
-
-def chestxray14_films(root: Path, metadata: Path) -> Iterator[Film]:
+def chestxray14_films(root: Path, metadata: Path) -> Iterator[Case]:
     """Yield the films of the CSV that are on disk, and warn once of those that are not, or in no official list."""
     images, lists = index_images(root), read_official_lists(root)
     missing, unlisted = [], []
@@ -191,19 +151,19 @@ def chestxray14_films(root: Path, metadata: Path) -> Iterator[Film]:
                 unlisted.append(name)
                 continue
             official = "test" if name in test else "train_val"
-        yield Film({"image": images[name], "label": label}, patient, official)
+        yield Case({"image": images[name], "label": label}, patient, official)
     for names, what in (missing, "not in the folders images*/"), (unlisted, "in neither official list, and left out"):
         if names:
             logger.warning("%d films of %s are %s, for example %s", len(names), metadata, what, names[0])
 
 
-def folder_films(root: Path) -> Iterator[Film]:
+def folder_films(root: Path) -> Iterator[Case]:
     """Yield the radiographs below a plain folder."""
     for path in folder_radiographs(root):
         first, *deeper = Path(path).relative_to(root).parts
         # A DICOM name such as 1.2.840.17 has no suffix to cut: cutting it would make one patient of a whole study.
         is_stem = not deeper and has_radiograph_ending(first)
-        yield Film({"image": path}, Path(first).stem if is_stem else first)
+        yield Case({"image": path}, Path(first).stem if is_stem else first)
 
 
 def folder_radiographs(root: Path) -> Iterator[str]:
