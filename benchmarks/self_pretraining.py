@@ -45,21 +45,17 @@ FINE_TUNING = {"epochs": 30, "val_interval": 3}
 
 
 class Protocol(NamedTuple):
-    """A way to use the encoder: overlays and overrides of the classifier, and what is tuned for each arm."""
+    """A way to use the encoder: overlays of the classifier, and what is tuned for each arm."""
 
     overlays: tuple[str, ...]
-    overrides: dict[str, object]
     base_lrs: tuple[float, ...]
     scratch_layer_decays: tuple[float, ...]
     """The baseline may also train without layer decay, which suits fresh weights."""
 
 
 PROTOCOLS = {
-    "fine-tuned": Protocol((), {}, (0.004, 0.012, 0.036), (0.75, 1.0)),
-    "fine-tuned, a quarter of the labels": Protocol(
-        (), {"label_fraction": 0.25, "epochs": 90, "val_interval": 9}, (0.004, 0.012, 0.036), (0.75, 1.0)
-    ),
-    "frozen": Protocol(("linear_probe",), {}, (0.03, 0.1, 0.3), (1.0,)),
+    "fine-tuned": Protocol((), (0.0013, 0.004, 0.012, 0.036), (0.75, 1.0)),
+    "frozen": Protocol(("linear_probe",), (0.03, 0.1, 0.3), (1.0,)),
 }
 ARMS = ("scratch", "random", "context")
 
@@ -119,7 +115,7 @@ def classify(dataset_dir: str, out: Path, run: Run, method: str) -> None:
     if done.exists():
         return
     encoder = out / "pretraining" / f"{run.arm}_seed{run.seed}" / "encoder.safetensors"
-    settings = FINE_TUNING | protocol.overrides | {"base_lr": run.base_lr, "layer_decay": run.layer_decay}
+    settings = FINE_TUNING | {"base_lr": run.base_lr, "layer_decay": run.layer_decay}
     bundle(
         CLASSIFIER,
         method,
