@@ -21,7 +21,7 @@ def test_arms_are_pretrained_tuned_tested_and_compared(films: Path, tmp_path: Pa
     monkeypatch.setattr(self_pretraining, "MIN_POSITIVES", 1)
     monkeypatch.setattr(self_pretraining, "PRETRAINING", self_pretraining.PRETRAINING | ONE_EPOCH)
     monkeypatch.setattr(self_pretraining, "FINE_TUNING", ONE_EPOCH | {"validation_fraction": 0.4})
-    monkeypatch.setattr(self_pretraining, "PROTOCOLS", {"fine-tuned": Protocol((), {}, (0.012,), (1.0,))})
+    monkeypatch.setattr(self_pretraining, "PROTOCOLS", {"fine-tuned": Protocol((), (0.012,), (1.0,))})
     self_pretraining.main(str(films), str(tmp_path), ("fine-tuned",))
     (rows,) = json.loads((tmp_path / "report.json").read_text()).values()
     assert [row["arm"] for row in rows] == ["scratch", "random", "context"]
