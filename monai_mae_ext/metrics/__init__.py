@@ -5,7 +5,7 @@ from monai_mae_ext.metrics.classification import MeanAUC, classification_table, 
 from monai_mae_ext.metrics.health import effective_rank, linear_readability, trivial_losses
 from monai_mae_ext.metrics.neighbours import neighbour_scores
 from monai_mae_ext.metrics.ranking import average_precision, roc_auc
-from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores
+from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores, superpatch_scores
 
 __all__ = [
     "Calibration",
@@ -21,5 +21,6 @@ __all__ = [
     "paired_difference",
     "reconstruction_scores",
     "roc_auc",
+    "superpatch_scores",
     "trivial_losses",
 ]

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics.metric import Cumulative
-from monai.metrics.regression import KernelType, compute_ssim_and_cs
+from monai.metrics.regression import KernelType, compute_ms_ssim, compute_ssim_and_cs
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.transforms.masking import mask_image
 
-__all__ = ["ReconstructionMetric", "psnr", "reconstruction_scores", "ssim"]
+__all__ = ["ReconstructionMetric", "ms_ssim", "psnr", "reconstruction_scores", "ssim", "superpatch_scores"]
 
 
 def psnr(prediction: Tensor, image: Tensor, region: Tensor, value_range: float = 1.0) -> Tensor:
@@ -46,16 +46,42 @@ def ssim(prediction: Tensor, image: Tensor, region: Tensor, value_range: float =
     return (local * region).sum(axes) / (region.sum(axes) * image.shape[1])
 
 
-SCORES = {"psnr": psnr, "ssim": ssim}
+def ms_ssim(prediction: Tensor, image: Tensor, region: Tensor, value_range: float = 1.0) -> Tensor:
+    """Multi-scale structural similarity (Wang et al. 2003) over the box that ``region`` spans; arguments as in psnr.
+
+    As many of the five scales are taken as the box has room for (see ``n_scales``), their weights scaled to a sum of 1.
+    Along an axis with fewer than 11 voxels of the region all voxels are taken, those outside it as perfect. There is no
+    such score over scattered voxels.
+    """
+    scores = []
+    for guess, truth, counts in zip(torch.where(region, prediction, image), image, region[:, 0], strict=True):
+        sides = [(places.min().item(), places.max().item() + 1) for places in counts.nonzero(as_tuple=True)]
+        box = [slice(None)] * 2 + [slice(*side) if side[1] - side[0] >= WINDOW else slice(None) for side in sides]
+        guess, truth = guess[None][tuple(box)], truth[None][tuple(box)]
+        taken = SCALE_WEIGHTS[: n_scales(truth.shape[2:])]
+        weights = [weight / sum(taken) for weight in taken]
+        scores.append(compute_ms_ssim(guess, truth, truth.ndim - 2, value_range, weights=weights).flatten())
+    return torch.cat(scores)
+
+
+def n_scales(size: Sequence[int]) -> int:
+    """Scales, 1 to 5, whose window fits into an image halved so often, within MONAI's (stricter) bounds."""
+    fits = [min(size) >= WINDOW * max(2**halvings, halvings**2) for halvings in range(len(SCALE_WEIGHTS))]
+    return max(1, sum(fits))
+
+
+WINDOW = 11
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+SCORES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
 
 
 class ReconstructionMetric(Cumulative):
     """A score of reconstructions for ``monai.handlers.IgniteMetricHandler``; its value is the mean over all images.
 
     Args:
-        score: ``"psnr"`` (dB) or ``"ssim"``.
-        region: ``"hidden"`` for the predicted voxels only, ``"image"`` for all (with the visible voxels pasted in,
-            which count as perfect: say so where you quote it).
+        score: ``"psnr"`` (dB), ``"ssim"`` or, over images, ``"ms_ssim"``.
+        region: ``"hidden"`` for the predicted voxels only, ``"image"`` for all (visible voxels that are pasted in
+            count as perfect: say so where you quote it).
         patch_size: token size in voxels.
         value_range: largest minus smallest possible value of the displayed images.
     """
@@ -71,12 +97,14 @@ class ReconstructionMetric(Cumulative):
     def __call__(self, prediction: Tensor, reference: Mapping[str, Tensor]) -> Tensor:
         """Add a batch: ``prediction (B, C, *S)`` against ``reference["image"]``; returns ``(B, 1)``.
 
-        Voxels where ``reference["valid"]`` is 0, if there is such a mask, do not count.
+        ``reference["hidden"]`` are token indices ``(B, M)``, or the voxels themselves, bool ``(B, 1, *S)``. Voxels
+        where ``reference["valid"]`` is 0, if there is such a mask, do not count.
         """
         image = reference["image"]
         region = torch.ones_like(image[:, :1], dtype=torch.bool)
         if self.region == "hidden":
-            region = mask_image(reference["hidden"], image.shape[2:], self.patch_size)
+            hidden = reference["hidden"]
+            region = hidden if hidden.ndim > 2 else mask_image(hidden, image.shape[2:], self.patch_size)
         if "valid" in reference:
             region = region & reference["valid"].bool()
         scores = SCORES[self.score](prediction, image, region, self.value_range)[:, None]
@@ -99,11 +127,44 @@ def reconstruction_scores(
         patch_size, value_range: as in ``ReconstructionMetric``.
     """
     return {
-        f"{score}_{region}{suffix}": IgniteMetricHandler(
-            ReconstructionMetric(score, region, patch_size, value_range),  # type: ignore[arg-type]
-            output_transform=from_engine([picture, "reference"]),
-        )
-        for score in SCORES
+        f"{score}_{region}{suffix}": reconstruction_score(score, region, picture, patch_size, value_range)
+        for score in ("psnr", "ssim")
         for region in ("hidden", "image")
         for suffix, picture in pictures.items()
     }
+
+
+def superpatch_scores(
+    patch_size: Sequence[int] | int, masked: bool = True, value_range: float = 1.0
+) -> dict[str, IgniteMetricHandler]:
+    """Scores of whole volumes in three rows, each beside a trivial predictor: an evaluator's ``additional_metrics``.
+
+    Rows are ``unmasked`` (all voxels, from the unmasked volume; rival: the mean of each token), ``hidden`` (voxels that
+    were hidden, alone; rival: the visible voxels' mean) and ``pasted`` (all voxels, the visible ones pasted in). The
+    first alone compares with networks that see everything.
+
+    Args:
+        patch_size, value_range: as in ``ReconstructionMetric``.
+        masked: False for networks that cannot hide voxels: the first row alone.
+    """
+    rows = {"unmasked": ("unmasked", "image"), "unmasked_block_mean": ("block_mean", "image")}
+    if masked:
+        rows |= {
+            "hidden": ("pasted", "hidden"),
+            "hidden_mean_fill": ("mean_fill", "hidden"),
+            "pasted": ("pasted", "image"),
+        }
+    return {
+        f"{score}_{row}": reconstruction_score(score, region, picture, patch_size, value_range)
+        for row, (picture, region) in rows.items()
+        for score in SCORES
+        if (score, region) != ("ms_ssim", "hidden")
+    }
+
+
+def reconstruction_score(
+    score: str, region: str, picture: str, patch_size: Sequence[int] | int, value_range: float
+) -> IgniteMetricHandler:
+    """``ReconstructionMetric`` of an evaluator's output ``picture``."""
+    metric = ReconstructionMetric(score, region, patch_size, value_range)
+    return IgniteMetricHandler(metric, output_transform=from_engine([picture, "reference"]))  # type: ignore[arg-type]

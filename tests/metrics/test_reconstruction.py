@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
-from monai.metrics import SSIMMetric
+from monai.metrics import MultiScaleSSIMMetric, SSIMMetric
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.metrics import ReconstructionMetric
-from monai_mae_ext.metrics.reconstruction import psnr, reconstruction_scores, ssim
+from monai_mae_ext.metrics.reconstruction import n_scales, psnr, reconstruction_scores, ssim
 from monai_mae_ext.transforms import mask_image
 
 HIDDEN = torch.tensor([[0, 3, 5, 6], [1, 2, 4, 7]])
@@ -126,7 +126,7 @@ def test_an_evaluators_scores(pair):
 
 @pytest.mark.parametrize("arguments", [("mse", "hidden"), ("psnr", "visible")])
 def test_unknown_scores_and_regions_are_refused(arguments):
-    with pytest.raises(UserError, match=r"score is one of \['psnr', 'ssim'\]"):
+    with pytest.raises(UserError, match=r"score is one of \['ms_ssim', 'psnr', 'ssim'\]"):
         ReconstructionMetric(*arguments, 16)
 
 
@@ -141,3 +141,44 @@ def test_padding_is_not_scored(pair, score, region):
     spoiled = torch.where((valid == 0) & (torch.arange(64) > 56), prediction + 1, prediction)
     torch.testing.assert_close(metric(spoiled, {**reference(image), "valid": valid}), scores)
     assert not torch.allclose(metric(spoiled, reference(image)), scores)
+
+
+def test_hidden_voxels_may_come_as_a_mask(pair):
+    prediction, image = pair
+    mask = mask_image(HIDDEN, image.shape[2:], 16)
+    for name in ("psnr", "ssim"):
+        metric = ReconstructionMetric(name, "hidden", 16)
+        torch.testing.assert_close(
+            metric(prediction, {"image": image, "hidden": mask}), metric(prediction, reference(image))
+        )
+
+
+def test_ms_ssim_is_that_of_monai_and_leaves_padding_out():
+    generator = torch.Generator().manual_seed(0)
+    image = torch.nn.functional.interpolate(torch.rand(1, 1, 8, 8, 8, generator=generator), scale_factor=6)
+    prediction = image + 0.1 * torch.randn(image.shape, generator=generator)
+    metric = ReconstructionMetric("ms_ssim", "image", 8)
+    whole = metric(prediction, {"image": image})
+    assert n_scales(image.shape[2:]) == 3
+    weights = torch.tensor([0.0448, 0.2856, 0.3001])
+    expected = MultiScaleSSIMMetric(3, weights=(weights / weights.sum()).tolist())(prediction, image)
+    torch.testing.assert_close(whole, expected)
+    pad = (3, 4, 0, 0, 2, 0)
+    valid = torch.nn.functional.pad(torch.ones_like(image), pad)
+    padded = torch.nn.functional.pad(prediction, pad, value=7.0), torch.nn.functional.pad(image, pad)
+    torch.testing.assert_close(metric(padded[0], {"image": padded[1], "valid": valid}), whole)
+
+
+@pytest.mark.parametrize("side", [11, 16, 21, 22, 43, 44, 98, 99, 175])
+def test_ms_ssim_takes_as_many_scales_as_fit(side):
+    image = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
+    score = ReconstructionMetric("ms_ssim", "image", 1)(image, {"image": image})
+    assert score.item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_thin_volume_has_an_ms_ssim_too():
+    image = torch.rand(1, 1, 16, 32, 32, generator=torch.Generator().manual_seed(0))
+    valid = torch.zeros_like(image)
+    valid[:, :, 5:10] = 1
+    score = ReconstructionMetric("ms_ssim", "image", 8)(image + 0.2 * (1 - valid), {"image": image, "valid": valid})
+    assert score.item() == pytest.approx(1, abs=1e-5)
