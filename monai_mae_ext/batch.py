@@ -16,7 +16,8 @@ class PrepareMaskedBatch(PrepareBatch):
     """``prepare_batch`` of MONAI's engines for masked autoencoders.
 
     Gives ``(image, label, (visible, hidden), {})`` with ``label = {"image", "visible", "hidden"}`` (and ``"valid"``, if
-    the batch tells padding from volume), so that the network gets its index tensors and the loss its targets. Images
+    the batch tells padding from volume), so that the network gets its index tensors and the loss its targets. A batch
+    without masks, such as whole volumes for an inferer that masks, gives the network no more than the image. Images
     leave as plain tensors: metadata tensors would slow every operation of the network down.
     """
 
@@ -26,13 +27,14 @@ class PrepareMaskedBatch(PrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, Tensor], dict]:
+    ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...], dict]:
         label = {
             key: batchdata[key].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
             for key in ("image", "visible", "hidden", "valid")
             if key in batchdata
         }
-        return label["image"], label, (label["visible"], label["hidden"]), {}
+        masks = (label["visible"], label["hidden"]) if "visible" in label else ()
+        return label["image"], label, masks, {}
 
 
 class PrepareLabelledBatch(PrepareBatch):

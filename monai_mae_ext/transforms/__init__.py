@@ -12,6 +12,7 @@ from monai_mae_ext.transforms.display import (
 from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
 from monai_mae_ext.transforms.region_masking import RegionMasking
 from monai_mae_ext.transforms.superpatch import PadToSuperpatchd, RandSuperpatchd
+from monai_mae_ext.transforms.superpatch_display import SuperpatchDisplayd, block_mean
 from monai_mae_ext.transforms.superpatch_masking import (
     BlockMasking,
     PlaneAxisMasking,
@@ -34,11 +35,13 @@ __all__ = [
     "RandomMaskingd",
     "RegionMasking",
     "RunningCell",
+    "SuperpatchDisplayd",
     "ThoraxRegion",
     "ThoraxRegiond",
     "TokenMasking",
     "TokenMaskingd",
     "TrivialPredictorsd",
+    "block_mean",
     "displayable",
     "fill_linear",
     "fill_mean",

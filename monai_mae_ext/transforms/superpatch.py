@@ -25,7 +25,7 @@ class PadToSuperpatchd(MapTransform):
         keys: the image ``(C, *S)``.
         spatial_size: the least size; one number or one an axis.
         value: what is padded, in the image's units (after scaling, the value of air).
-        valid_key: gets ``(1, *S)``, float32: 1 in the volume, 0 in the padding. Loss and metrics leave the padding out.
+        valid_key: gets ``(1, *S)``, uint8: 1 in the volume, 0 in the padding. Loss and metrics leave the padding out.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PadToSuperpatchd(MapTransform):
         for key in self.key_iterator(out):
             image = out[key]
             size = np.maximum(image.shape[1:], ensure_tuple_rep(self.spatial_size, image.ndim - 1))
-            valid = MetaTensor(torch.ones_like(image[:1].as_subclass(Tensor), dtype=torch.float32))
+            valid = MetaTensor(torch.ones_like(image[:1].as_subclass(Tensor), dtype=torch.uint8))
             if isinstance(image, MetaTensor):
                 valid.copy_meta_from(image)
             out[key] = SpatialPad(size, value=self.value)(image)
