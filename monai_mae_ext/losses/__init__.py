@@ -1,9 +1,11 @@
 """Losses."""
 
+from monai_mae_ext.losses.autoencoder import AutoencoderLoss
 from monai_mae_ext.losses.multilabel import MultiLabelLoss, positive_weights
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss, normalize_tokens, token_statistics
 
 __all__ = [
+    "AutoencoderLoss",
     "MaskedReconstructionLoss",
     "MultiLabelLoss",
     "normalize_tokens",

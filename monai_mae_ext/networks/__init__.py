@@ -1,5 +1,6 @@
 """Networks: token functions, the masked autoencoder and its parts, moving weights."""
 
+from monai_mae_ext.networks.baselines import BaselineAutoencoder
 from monai_mae_ext.networks.classifier import ViTClassifier
 from monai_mae_ext.networks.decoders import CrossDecoder, SelfDecoder
 from monai_mae_ext.networks.encoder import MaskedEncoder
@@ -10,13 +11,14 @@ from monai_mae_ext.networks.tokens import gather_tokens, patchify, scatter_token
 from monai_mae_ext.networks.transfer import TransferReport, resize_positions, transfer_encoder
 
 __all__ = [
+    "BaselineAutoencoder",
     "CrossDecoder",
     "MaskedAutoencoder",
     "MaskedEncoder",
     "Pretrained",
+    "SelfDecoder",
     "TransferReport",
     "ViTClassifier",
-    "SelfDecoder",
     "encoder_weights",
     "gather_tokens",
     "load_encoder",
