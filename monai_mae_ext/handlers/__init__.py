@@ -15,6 +15,7 @@ from monai_mae_ext.handlers.panel import ReconstructionPanel
 from monai_mae_ext.handlers.predictions import SavePredictions
 from monai_mae_ext.handlers.progress import LossProgressBar
 from monai_mae_ext.handlers.save import SaveReconstructions
+from monai_mae_ext.handlers.save_volumes import SaveVolumes
 from monai_mae_ext.handlers.scores import ScoreTable
 from monai_mae_ext.handlers.seeding import EpochSeed
 
@@ -34,6 +35,7 @@ __all__ = [
     "ReconstructionPanel",
     "SavePredictions",
     "SaveReconstructions",
+    "SaveVolumes",
     "ScoreTable",
     "StopWithoutImprovement",
     "WeightAverage",
