@@ -135,12 +135,27 @@ class MaskedEncoder(nn.Module):
         Returns:
             ``(B, K, hidden_size)`` in the order of ``visible``; with a class token ``(B, 1 + K, hidden_size)``.
         """
-        x = self.patch_embedding(image, visible)
-        if self.cls_token is not None:
-            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
+        x = self.embed(image, visible)
         for block in self.blocks:
             if not torch.jit.is_scripting() and self.checkpointing and self.training:
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)
         return self.norm(x)
+
+    def states(self, image: Tensor, after: Sequence[int]) -> list[Tensor]:
+        """The tokens behind some of the blocks, counted from 1, and the features, as ``forward`` returns them, last."""
+        x = self.embed(image, None)
+        states = []
+        for number, block in enumerate(self.blocks, start=1):
+            x = checkpoint(block, x, use_reentrant=False) if self.checkpointing and self.training else block(x)
+            if number in after:
+                states.append(x)
+        return [*states, self.norm(x)]
+
+    def embed(self, image: Tensor, visible: Optional[Tensor]) -> Tensor:  # noqa: UP045
+        """Tokens with positions, the class token in front."""
+        x = self.patch_embedding(image, visible)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1).to(x.dtype), x], dim=1)
+        return x
