@@ -1,4 +1,5 @@
-"""Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers."""
+"""Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers and of
+segmentations."""
 
 from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error
 from monai_mae_ext.metrics.classification import MeanAUC, classification_table, mean_scores, paired_difference
@@ -6,15 +7,19 @@ from monai_mae_ext.metrics.health import effective_rank, linear_readability, tri
 from monai_mae_ext.metrics.neighbours import neighbour_scores
 from monai_mae_ext.metrics.ranking import average_precision, roc_auc
 from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores, superpatch_scores
+from monai_mae_ext.metrics.segmentation import MeanDice, dice_scores, hausdorff95
 
 __all__ = [
     "Calibration",
     "MeanAUC",
+    "MeanDice",
     "ReconstructionMetric",
     "average_precision",
     "classification_table",
+    "dice_scores",
     "effective_rank",
     "expected_calibration_error",
+    "hausdorff95",
     "linear_readability",
     "mean_scores",
     "neighbour_scores",
