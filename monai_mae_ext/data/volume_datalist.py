@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,17 @@ LISTS = "dataset*.json"
 ENDINGS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd")
 LABEL_FOLDERS = ("labels", "masks", "segmentations")
 SECTION_KEYS = ("training", "validation", "test")
+SPLITS = {"transunet": (1, 2, 3, 4, 8, 22, 25, 29, 32, 35, 36, 38)}
+"""Test cases of BTCV by their number: those of TransUNet (arXiv 2102.04306), whose other 18 train."""
 
 
 def volume_datalist(
-    dataset_dir: str | os.PathLike, section: str, validation_fraction: float = 0.1, seed: int = 0, fold: int = 0
+    dataset_dir: str | os.PathLike,
+    section: str,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    fold: int = 0,
+    split: str | None = None,
 ) -> list[dict[str, Any]]:
     """List the volumes of one section, never a patient in two.
 
@@ -40,13 +48,14 @@ def volume_datalist(
         validation_fraction: share of the patients that validate, in [0, 0.8).
         seed: another number makes another split.
         fold: which share of the patients validates, counted from 0.
+        split: "transunet" for BTCV's 12 test cases of that paper, whatever lists say; of the others shares validate.
 
     Returns:
         Items sorted by path: ``{"image": path}``, with ``"label": path`` where the JSON names one.
 
     Raises:
-        UserError: for no such folder, section, fraction or fold, a folder without volumes, several JSON files, one that
-            is malformed or names a missing file, or an empty section.
+        UserError: for no such folder, section, fraction, fold or split, a folder without volumes, several JSON files,
+            one that is malformed or names a missing file, or an empty section.
     """
     check_section(section, validation_fraction)
     root = open_dataset_dir(dataset_dir)
@@ -57,6 +66,8 @@ def volume_datalist(
     if not cases:
         where = lists[0] if lists else f"{root}, looked for {', '.join(ENDINGS)} and DICOM series"
         raise UserError(f"found no volumes in {where}: pass --dataset_dir FOLDER")
+    if split is not None:
+        cases = [case._replace(official=section_in(split, case)) for case in cases]
     chosen = cases_of(cases, section, validation_fraction, seed, fold)
     if not chosen:
         cure = f"add a list to {lists[0]}" if lists and section == "test" else "raise --validation_fraction"
@@ -84,6 +95,18 @@ def listed_cases(path: Path) -> Iterator[Case]:
     official = "training" if entries["validation"] else "train_val" if test else None
     for item in entries["training"]:
         yield Case(item, Path(item["image"]).name, official)
+
+
+def section_in(split: str, case: Case) -> str:
+    """The section of a case in a named split, by the number at the end of its file's name."""
+    if split not in SPLITS:
+        raise UserError(f"split is one of {', '.join(SPLITS)}, not {split!r}")
+    name = Path(case.item["image"]).name
+    if not (match := re.search(r"(\d+)\D*$", name.split(".")[0])):
+        raise UserError(
+            f"{name} has no number, by which the split {split!r} goes: name it as BTCV, img0001.nii.gz"
+        )
+    return "test" if int(match[1]) in SPLITS[split] else "train_val"
 
 
 def as_item(entry: Any, source: Path) -> dict[str, str]:

@@ -122,3 +122,18 @@ def test_public_samples(real_data, folder, training, validation):
 def test_the_hippocampus_sample_is_split_in_three(real_data):
     sections = [names(real_data / "Task04_Hippocampus", section) for section in ("training", "validation", "test")]
     assert all(sections) and sum(map(len, sections)) == 130
+
+
+def test_transunets_split_of_btcv_is_by_case_number(tmp_path: Path) -> None:
+    for number in (1, 5, 7, 38):
+        (tmp_path / f"img{number:04d}.nii.gz").touch()
+    names = {
+        section: [Path(item["image"]).name[3:7] for item in volume_datalist(tmp_path, section, 0, split="transunet")]
+        for section in ("training", "test")
+    }
+    assert names == {"training": ["0005", "0007"], "test": ["0001", "0038"]}
+    with pytest.raises(UserError, match="split is one of transunet, not 'nnunet'"):
+        volume_datalist(tmp_path, "test", split="nnunet")
+    (tmp_path / "scan.nii.gz").touch()
+    with pytest.raises(UserError, match=r"scan.nii.gz has no number"):
+        volume_datalist(tmp_path, "test", split="transunet")
