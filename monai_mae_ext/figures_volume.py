@@ -7,13 +7,16 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from monai_mae_ext.files import atomic_write
 
-__all__ = ["PLANES", "plane_of", "save_volume_panel"]
+__all__ = ["PLANES", "plane_of", "save_label_overlay", "save_volume_panel"]
 
 PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
 """Planes of a volume in RAS orientation, and the axis across each."""
@@ -28,7 +31,7 @@ def plane_of(volume: np.ndarray, axis: int, index: int | None = None) -> np.ndar
         index: which slice; None for the middle.
     """
     middle = volume.shape[axis] // 2
-    return np.flip(np.take(volume, middle if index is None else index, axis)).T
+    return np.flip(volume.take(middle if index is None else index, axis)).T
 
 
 def save_volume_panel(
@@ -58,8 +61,48 @@ def save_volume_panel(
         figure.savefig(temporary)
 
 
-def show_plane(axis: Axes, volume: np.ndarray, across: int, spacing: Sequence[float], **options: object) -> None:
-    """Draw the middle plane with square millimetres."""
+def show_plane(
+    axis: Axes, volume: np.ndarray, across: int, spacing: Sequence[float], index: int | None = None, **options: object
+) -> None:
+    """Draw a plane (the middle one unless told) with square millimetres."""
     width, height = (spacing[number] for number in range(3) if number != across)
-    axis.imshow(plane_of(volume, across), aspect=height / width, interpolation="nearest", **options)  # type: ignore[arg-type]
+    axis.imshow(plane_of(volume, across, index), aspect=height / width, interpolation="nearest", **options)  # type: ignore[arg-type]
     axis.set_axis_off()
+
+
+def save_label_overlay(
+    path: str | os.PathLike,
+    image: np.ndarray,
+    labels: np.ndarray,
+    spacing: Sequence[float],
+    names: Sequence[str],
+    value_range: tuple[float, float],
+) -> None:
+    """Three planes of a volume, below them the same with coloured labels; each plane where most is labelled.
+
+    Args:
+        path: PNG file, written atomically.
+        image, labels: ``(R, A, S)``, in RAS orientation.
+        spacing: millimetres an axis.
+        names: of the labels, the background (0) first.
+        value_range: black and white of the display, in the image's units.
+    """
+    colours = ListedColormap([colormaps["tab20"](number % 20) for number in range(len(names))])
+    figure = Figure(figsize=(11, 7.6), dpi=100, layout="constrained")
+    axes = figure.subplots(2, len(PLANES))
+    low, high = value_range
+    for column, (plane, across) in enumerate(PLANES.items()):
+        counts = (labels > 0).sum(tuple(axis for axis in range(3) if axis != across))
+        index = int(counts.argmax()) if counts.any() else None
+        for axis in axes[:, column]:
+            show_plane(axis, image, across, spacing, index, cmap="gray", vmin=low, vmax=high)
+        drawn = np.ma.masked_equal(labels, 0)
+        show_plane(
+            axes[1, column], drawn, across, spacing, index, cmap=colours, vmin=-0.5, vmax=len(names) - 0.5, alpha=0.6
+        )
+        axes[0, column].set_title(plane, fontsize=9)
+    present = [number for number in np.unique(labels).tolist() if number]
+    patches = [Patch(color=colours(number), label=names[number]) for number in present]
+    figure.legend(handles=patches, loc="outside lower center", ncols=7, fontsize=8)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary)

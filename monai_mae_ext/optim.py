@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from monai_mae_ext.networks import ViTClassifier
+from monai_mae_ext.networks import ViTClassifier, ViTSegmenter
 
 __all__ = ["layer_decay_groups", "weight_decay_groups"]
 
@@ -26,7 +26,7 @@ def weight_decay_groups(network: nn.Module, weight_decay: float = 0.05) -> list[
 
 
 def layer_decay_groups(
-    network: ViTClassifier, lr: float, weight_decay: float = 0.05, layer_decay: float = 0.75
+    network: ViTClassifier | ViTSegmenter, lr: float, weight_decay: float = 0.05, layer_decay: float = 0.75
 ) -> list[dict[str, Any]]:
     """Trainable parameters in groups whose learning rate falls from the head down to the patch embedding.
 

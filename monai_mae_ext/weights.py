@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,12 +19,15 @@ from monai_mae_ext.networks import (
     Pretrained,
     TransferReport,
     ViTClassifier,
+    ViTSegmenter,
     own_names,
     save_encoder,
     transfer_encoder,
 )
 
 __all__ = ["export_encoder", "load_pretrained", "load_weights", "read_checkpoint", "start_from"]
+
+StartsFromEncoder = TypeVar("StartsFromEncoder", ViTClassifier, ViTSegmenter)
 
 
 def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -102,20 +105,20 @@ def load_pretrained(encoder: MaskedEncoder, path: str | os.PathLike) -> Transfer
 
 
 def start_from(
-    network: ViTClassifier,
+    network: StartsFromEncoder,
     path: str | os.PathLike | None,
-    labels: Sequence[Sequence[int]],
+    labels: Sequence[Sequence[int]] | None = None,
     freeze: bool = False,
-) -> ViTClassifier:
-    """Give a classifier what it starts from, and return it: one expression for a bundle's configuration.
+) -> StartsFromEncoder:
+    """Give a network what it starts from, and return it: one expression for a bundle's configuration.
 
-    The head's biases become the log-odds of the labels, so that the first steps are not spent on learning how rare
-    findings are (Lin et al., arXiv 1708.02002, section 4.1).
+    The biases of a classifier's head become the log-odds of the labels, so that the first steps are not spent on
+    learning how rare findings are (Lin et al., arXiv 1708.02002, section 4.1).
 
     Args:
         network: changed in place.
         path: weights for the encoder, as in ``load_pretrained``; None to train from scratch.
-        labels: ``(N, L)`` of the training films, 0 or 1.
+        labels: for classifiers: ``(N, L)`` of the training films, 0 or 1.
         freeze: leave the encoder as it is in training (a linear probe). Its drop path should then be 0.
 
     Raises:
@@ -124,9 +127,10 @@ def start_from(
     if path is not None:
         load_pretrained(network.encoder, path)
     network.encoder.requires_grad_(not freeze)
-    frequency = (torch.tensor(labels).sum(0) + 0.5) / (len(labels) + 1)
-    with torch.no_grad():
-        network.head.bias.copy_(frequency.logit())
+    if labels is not None and isinstance(network, ViTClassifier):
+        frequency = (torch.tensor(labels).sum(0) + 0.5) / (len(labels) + 1)
+        with torch.no_grad():
+            network.head.bias.copy_(frequency.logit())
     return network
 
 

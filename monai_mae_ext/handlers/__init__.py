@@ -18,6 +18,7 @@ from monai_mae_ext.handlers.save import SaveReconstructions
 from monai_mae_ext.handlers.save_volumes import SaveVolumes
 from monai_mae_ext.handlers.scores import ScoreTable
 from monai_mae_ext.handlers.seeding import EpochSeed
+from monai_mae_ext.handlers.segmentation import SaveSegmentations, ScanLabels, SegmentationReport
 
 __all__ = [
     "AtomicCheckpoint",
@@ -35,8 +36,11 @@ __all__ = [
     "ReconstructionPanel",
     "SavePredictions",
     "SaveReconstructions",
+    "SaveSegmentations",
     "SaveVolumes",
+    "ScanLabels",
     "ScoreTable",
+    "SegmentationReport",
     "StopWithoutImprovement",
     "WeightAverage",
 ]
