@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from monai_mae_ext.phantoms import write_chest_phantoms
+from tests.volumes import write_volumes
 
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ChestX-ray14 layout of phantoms, a quarter of them DICOM."""
     return write_chest_phantoms(tmp_path_factory.mktemp("films") / "cxr", n_films=32, size=96, dicom_fraction=0.25)
+
+
+@pytest.fixture(scope="session")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven small CT-like volumes with labels, two of them for test."""
+    return write_volumes(tmp_path_factory.mktemp("volumes") / "ct")
 
 
 @pytest.fixture(scope="session")
