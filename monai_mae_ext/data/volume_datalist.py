@@ -103,9 +103,7 @@ def section_in(split: str, case: Case) -> str:
         raise UserError(f"split is one of {', '.join(SPLITS)}, not {split!r}")
     name = Path(case.item["image"]).name
     if not (match := re.search(r"(\d+)\D*$", name.split(".")[0])):
-        raise UserError(
-            f"{name} has no number, by which the split {split!r} goes: name it as BTCV, img0001.nii.gz"
-        )
+        raise UserError(f"{name} has no number, by which the split {split!r} goes: name it as BTCV, img0001.nii.gz")
     return "test" if int(match[1]) in SPLITS[split] else "train_val"
 
 
