@@ -9,7 +9,14 @@ from monai_mae_ext.transforms.display import (
     fill_linear,
     fill_mean,
 )
-from monai_mae_ext.transforms.masking import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
+from monai_mae_ext.transforms.masking import (
+    PredictAll,
+    RandomMasking,
+    RandomMaskingd,
+    TokenMasking,
+    TokenMaskingd,
+    mask_image,
+)
 from monai_mae_ext.transforms.region_masking import RegionMasking
 from monai_mae_ext.transforms.superpatch import PadToSuperpatchd, RandSuperpatchd
 from monai_mae_ext.transforms.superpatch_display import SuperpatchDisplayd, block_mean
@@ -28,6 +35,7 @@ __all__ = [
     "PadToSuperpatchd",
     "PlaneAxisMasking",
     "PlaneOrAxisMasking",
+    "PredictAll",
     "RandResizedCrop",
     "RandResizedCropd",
     "RandSuperpatchd",

@@ -20,7 +20,7 @@ from torch import Tensor
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.tokens import token_grid
 
-__all__ = ["RandomMasking", "RandomMaskingd", "TokenMasking", "mask_image"]
+__all__ = ["PredictAll", "RandomMasking", "RandomMaskingd", "TokenMasking", "mask_image"]
 
 
 class TokenMasking(Randomizable, Transform):
@@ -100,6 +100,35 @@ class RandomMasking(TokenMasking):
 
     def rank(self, grid: Sequence[int], guide: Tensor | None) -> np.ndarray:
         return self.R.permutation(math.prod(grid))
+
+
+class PredictAll(TokenMasking):
+    """Any strategy, but all tokens are listed as hidden, those that the encoder sees too.
+
+    A decoder that has learned to give visible tokens back reconstructs unmasked images as an autoencoder does; without,
+    it was never asked to. Scores over hidden voxels need the strategy itself.
+
+    Args:
+        masking: says what is visible.
+    """
+
+    def __init__(self, masking: TokenMasking) -> None:
+        super().__init__(masking.patch_size, masking.mask_ratio)
+        self.masking = masking
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> PredictAll:
+        self.masking.set_random_state(seed, state)
+        return self
+
+    def n_visible(self, grid: Sequence[int]) -> int:
+        return self.masking.n_visible(grid)
+
+    def rank(self, grid: Sequence[int], guide: Tensor | None) -> np.ndarray:
+        return self.masking.rank(grid, guide)
+
+    def __call__(self, image: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        visible, unseen = super().__call__(image, guide)
+        return visible, torch.arange(len(visible) + len(unseen))
 
 
 class TokenMaskingd(MapTransform, Randomizable):

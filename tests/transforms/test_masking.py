@@ -11,7 +11,7 @@ from monai.data import CacheDataset, DataLoader, MetaTensor
 from monai.transforms import Compose, EnsureTyped
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.transforms import RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
+from monai_mae_ext.transforms import PredictAll, RandomMasking, RandomMaskingd, TokenMasking, TokenMaskingd, mask_image
 
 grids = st.lists(st.integers(1, 6), min_size=2, max_size=3)
 
@@ -146,3 +146,11 @@ def test_the_drawn_mask_is_true_exactly_in_its_tokens(grid, data):
     for voxel in np.ndindex(*size):
         cell = tuple(place // side for place, side in zip(voxel, patch, strict=True))
         assert drawn[(0, 0, *voxel)].item() == (np.ravel_multi_index(cell, grid) in index)
+
+
+def test_predict_all_asks_for_every_token_and_hides_what_its_strategy_hides():
+    image = torch.zeros(1, 8, 8)
+    masking = PredictAll(RandomMasking(2, 0.75)).set_random_state(3)
+    visible, hidden = masking(image)
+    expected, _ = RandomMasking(2, 0.75).set_random_state(3)(image)
+    assert torch.equal(visible, expected) and hidden.tolist() == list(range(16))
