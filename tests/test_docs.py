@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TINY = ROOT / "tests" / "bundles" / "tiny.json"
-TINY_CLASSIFIER = ROOT / "tests" / "bundles" / "tiny_classifier.json"
+TINY = {
+    "cxr_mae_pretraining": ROOT / "tests" / "bundles" / "tiny.json",
+    "cxr_disease_classification": ROOT / "tests" / "bundles" / "tiny_classifier.json",
+    "ct_superpatch_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
+    "ct_multiorgan_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
+}
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
 CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
@@ -47,7 +51,9 @@ def commands(page: Path, language: str) -> list[str]:
 
 def shrunk(command: str) -> str:
     """The command on few small films, with the tests' tiny network laid over it, so that it takes seconds."""
-    tiny = TINY_CLASSIFIER if "cxr_disease_classification" in command or "$C/" in command else TINY
+    command = command.replace("$C/", "bundles/cxr_disease_classification/")
+    named = (tiny for bundle, tiny in TINY.items() if bundle in command)
+    tiny = next(named, TINY["cxr_mae_pretraining"])
     for argument, smaller in SMALLER.items():
         command = re.sub(rf"--({argument}) \S+", rf"--\1 {smaller}" if smaller else "", command)
     command = command.replace('\'["cxr_224", "cxr_1280"]\'', "'[\"smoke\"]'")
@@ -83,13 +89,15 @@ def test_commands(page: Path, films: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parts[-3])
-def test_commands_of_model_cards(card: Path, films: Path, tmp_path: Path) -> None:
+def test_commands_of_model_cards(card: Path, films: Path, volumes: Path, tmp_path: Path) -> None:
     """They run from the bundle's own folder, with its defaults for where things go."""
     bundle = tmp_path / card.parts[-3]
     shutil.copytree(card.parents[1], bundle, ignore=shutil.ignore_patterns("models", "eval"))
     lines = [shrunk(f"cd ../{bundle.name}; {line}") for line in commands(card, "bash")]
-    run_page(bundle, [line.replace("--dataset_dir DIR", f"--dataset_dir {films}") for line in lines])
-    assert (bundle / "models" / "model.pt").is_file() and list((bundle / "eval").rglob("*_0??_*.png"))
+    data = volumes if bundle.name.startswith("ct_") else films
+    run_page(bundle, [line.replace("--dataset_dir DIR", f"--dataset_dir {data}") for line in lines])
+    pictures = [path for kind in ("panel", "saliency", "overlay") for path in (bundle / "eval").rglob(f"*_{kind}.png")]
+    assert (bundle / "models" / "model.pt").is_file() and pictures
 
 
 @pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("bundles/*/docs/*.md")], ids=lambda p: p.name)
