@@ -10,7 +10,7 @@ import fire
 from monai_mae_ext.bench import bench
 from monai_mae_ext.data import audit
 from monai_mae_ext.errors import show_user_errors
-from monai_mae_ext.phantoms import write_chest_phantoms
+from monai_mae_ext.phantoms import write_abdomen_phantoms, write_chest_phantoms
 from monai_mae_ext.weights import export_encoder
 
 
@@ -20,7 +20,13 @@ def audit_for_shells(*arguments: str, **options: str) -> None:
         sys.exit(1)
 
 
-VERBS = {"audit": audit_for_shells, "bench": bench, "export": export_encoder, "phantoms": write_chest_phantoms}
+VERBS = {
+    "audit": audit_for_shells,
+    "bench": bench,
+    "export": export_encoder,
+    "phantoms": write_chest_phantoms,
+    "ct_phantoms": write_abdomen_phantoms,
+}
 
 if __name__ == "__main__":
     show_user_errors()

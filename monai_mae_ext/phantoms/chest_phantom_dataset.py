@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from monai_mae_ext.figures import save_contact_sheet
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms.chest_dicom import write_phantom_dicom
 from monai_mae_ext.phantoms.chest_phantom import ChestPhantom, chest_phantom
+from monai_mae_ext.phantoms.record import is_complete, write_record
 
 __all__ = ["write_chest_phantoms"]
 
@@ -28,7 +28,6 @@ HEADER = (
 ).split(",")
 FILM_SIDE_MM = 400
 FILMS_SHOWN = 12
-RECORD = "phantoms.json"
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,9 @@ def write_chest_phantoms(
         "test_fraction": test_fraction,
     }
     _check(n_films, size, seed, dicom_fraction, test_fraction)
-    if _is_complete(folder, arguments):
+    if is_complete(folder, arguments):
         return folder
-    _write_record(folder, arguments, complete=False)
+    write_record(folder, arguments, complete=False)
     rng = np.random.default_rng(seed)
     films = _plan(n_films, dicom_fraction, rng)
     patients = rng.permutation(films[-1].patient) + 1
@@ -103,7 +102,7 @@ def write_chest_phantoms(
     shown = [_phantom(film, size, seed) for film in films[:FILMS_SHOWN]]
     labels = ["|".join(phantom.findings) or "No Finding" for phantom in shown]
     save_contact_sheet(folder / "contact_sheet.png", [phantom.image for phantom in shown], labels)
-    _write_record(folder, arguments, complete=True)
+    write_record(folder, arguments, complete=True)
     return folder
 
 
@@ -116,24 +115,6 @@ def _check(n_films: int, size: int, seed: int, dicom_fraction: float, test_fract
         raise UserError(
             f"dicom_fraction and test_fraction must lie in 0 .. 1, got {dicom_fraction} and {test_fraction}"
         )
-
-
-def _is_complete(folder: Path, arguments: dict) -> bool:
-    """Whether ``folder`` holds this very data set; an empty or missing folder, or an interrupted run, does not."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    record_path = folder / RECORD
-    if not record_path.is_file():
-        raise UserError(f"{folder} holds something that is not a phantom data set: choose another out_dir")
-    record = json.loads(record_path.read_text())
-    if record["arguments"] != arguments:
-        raise UserError(f"{folder} holds phantoms of other arguments ({RECORD}): choose another out_dir or delete it")
-    return record["complete"]
-
-
-def _write_record(folder: Path, arguments: dict, complete: bool) -> None:
-    with atomic_write(folder / RECORD) as path:
-        path.write_text(json.dumps({"complete": complete, "arguments": arguments}, indent=2) + "\n")
 
 
 def _plan(n_films: int, dicom_fraction: float, rng: np.random.Generator) -> list[Film]:
