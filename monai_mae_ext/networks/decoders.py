@@ -23,6 +23,8 @@ class _Decoder(nn.Module):
         encoder_size: width of the encoder's features.
         token_size: values in a predicted token, ``C * prod(patch_size)``.
         hidden_size, mlp_dim, num_layers, num_heads, qkv_bias, positions, drop_path, checkpointing: as in the encoder.
+        recall: a predicted token that is visible starts from its own features, not from the mask token, as in the MAE
+            paper's decoder. Without, it has to find itself among all features by attention.
     """
 
     block: type[SelfAttentionBlock] | type[CrossAttentionBlock]
@@ -40,9 +42,10 @@ class _Decoder(nn.Module):
         positions: str = "sincos",
         drop_path: float = 0.0,
         checkpointing: bool = False,
+        recall: bool = False,
     ) -> None:
         super().__init__()
-        self.checkpointing = checkpointing
+        self.checkpointing, self.recall = checkpointing, recall
         self.embed = nn.Linear(encoder_size, hidden_size)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, hidden_size))
         self.position_embeddings = position_table(grid, hidden_size, positions)
@@ -51,9 +54,16 @@ class _Decoder(nn.Module):
         self.norm = nn.LayerNorm(hidden_size)
         self.head = nn.Linear(hidden_size, token_size)
 
-    def queries(self, hidden: Tensor) -> Tensor:
-        """Mask tokens at the hidden positions, ``(B, M, hidden_size)``."""
-        return self.mask_token + gather_tokens(self.position_embeddings, hidden)
+    def queries(self, seen: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        """What predictions start from, ``(B, M, hidden_size)``: mask tokens, or what was ``seen (B, K, hidden_size)``.
+
+        Both have their positions added.
+        """
+        if not self.recall:
+            return self.mask_token + gather_tokens(self.position_embeddings, hidden)
+        unseen = (self.mask_token + self.position_embeddings).expand(seen.shape[0], -1, -1)
+        every = unseen.scatter(1, visible.unsqueeze(-1).expand(-1, -1, seen.shape[2]), seen)
+        return gather_tokens(every, hidden)
 
 
 class SelfDecoder(_Decoder):
@@ -79,7 +89,7 @@ class SelfDecoder(_Decoder):
         x = self.embed(features)
         extra = x.shape[1] - visible.shape[1]
         seen = x[:, extra:] + gather_tokens(self.position_embeddings, visible)
-        x = torch.cat([x[:, :extra], seen, self.queries(hidden)], dim=1)
+        x = torch.cat([x[:, :extra], seen, self.queries(seen, visible, hidden)], dim=1)
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             skip = features.shape[1] if index == last else 0
@@ -104,7 +114,7 @@ class CrossDecoder(_Decoder):
         extra = context.shape[1] - visible.shape[1]
         seen = context[:, extra:] + gather_tokens(self.position_embeddings, visible)
         context = torch.cat([context[:, :extra], seen], dim=1)
-        x = self.queries(hidden)
+        x = self.queries(seen, visible, hidden)
         for block in self.blocks:
             if not torch.jit.is_scripting() and self.checkpointing and self.training:
                 x = checkpoint(block, x, context, use_reentrant=False)

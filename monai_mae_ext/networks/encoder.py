@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.blocks import SelfAttentionBlock
+from monai_mae_ext.networks.factorised import count_slices, group_tokens, ungroup_tokens
 from monai_mae_ext.networks.stems import STEMS
 from monai_mae_ext.networks.tokens import gather_tokens, patchify, token_grid
 
@@ -89,6 +90,10 @@ class MaskedEncoder(nn.Module):
         drop_path: rate of the last block, rising linearly from 0 at the first.
         norm_eps: epsilon of the layer norms: 1e-5 as in MONAI's ``ViT``, 1e-6 in timm's and the original MAE's.
         checkpointing: recompute blocks in the backward pass instead of keeping activations.
+        attention: ``"full"``, or ``"factorised"``: within slices in every other block, along columns in the others.
+
+    Raises:
+        UserError: for another stem, attention or kind of positions, or factorised attention in 2-D.
     """
 
     def __init__(
@@ -108,11 +113,18 @@ class MaskedEncoder(nn.Module):
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
         checkpointing: bool = False,
+        attention: str = "full",
     ) -> None:
         super().__init__()
+        if attention not in ("full", "factorised"):
+            raise UserError(f"attention is 'full' or 'factorised', not {attention!r}")
+        if attention == "factorised" and spatial_dims != 3:
+            raise UserError("factorised attention is for volumes: use attention 'full'")
+        self.factorised = attention == "factorised"
         sizes = ensure_tuple_rep(img_size, spatial_dims), ensure_tuple_rep(patch_size, spatial_dims)
         self.checkpointing = checkpointing
         self.cls_token = nn.Parameter(torch.zeros(1, 1, hidden_size)) if cls_token else None
+        self.leading = int(cls_token)
         self.patch_embedding = PatchEmbedding(in_channels, *sizes, hidden_size, positions, stem)
         rates = torch.linspace(0, drop_path, num_layers).tolist()
         self.blocks = nn.ModuleList(
@@ -135,23 +147,26 @@ class MaskedEncoder(nn.Module):
         Returns:
             ``(B, K, hidden_size)`` in the order of ``visible``; with a class token ``(B, 1 + K, hidden_size)``.
         """
-        x = self.embed(image, visible)
-        for block in self.blocks:
-            if not torch.jit.is_scripting() and self.checkpointing and self.training:
-                x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
-        return self.norm(x)
+        return self.states(image, [], visible)[-1]
 
-    def states(self, image: Tensor, after: Sequence[int]) -> list[Tensor]:
+    def states(self, image: Tensor, after: List[int], visible: Optional[Tensor] = None) -> List[Tensor]:  # noqa: UP006, UP045
         """The tokens behind some of the blocks, counted from 1, and the features, as ``forward`` returns them, last."""
-        x = self.embed(image, None)
-        states = []
-        for number, block in enumerate(self.blocks, start=1):
-            x = checkpoint(block, x, use_reentrant=False) if self.checkpointing and self.training else block(x)
-            if number in after:
+        x = self.embed(image, visible)
+        depth = self.patch_embedding.grid[-1]
+        n_slices = count_slices(visible, depth) if self.factorised and visible is not None else depth
+        states: List[Tensor] = []  # noqa: UP006
+        for index, block in enumerate(self.blocks):
+            along = index % 2 == 1
+            grouped = group_tokens(x, self.leading, n_slices, along) if self.factorised else x
+            if not torch.jit.is_scripting() and self.checkpointing and self.training:
+                grouped = checkpoint(block, grouped, use_reentrant=False)
+            else:
+                grouped = block(grouped)
+            x = ungroup_tokens(grouped, x, self.leading, n_slices, along) if self.factorised else grouped
+            if index + 1 in after:
                 states.append(x)
-        return [*states, self.norm(x)]
+        states.append(self.norm(x))
+        return states
 
     def embed(self, image: Tensor, visible: Optional[Tensor]) -> Tensor:  # noqa: UP045
         """Tokens with positions, the class token in front."""

@@ -28,13 +28,14 @@ TABLE = "patch_embedding.position_embeddings"
 class Pretrained(NamedTuple):
     """An encoder's weights under its own names.
 
-    ``grid`` is the token grid of the position table, ``norm_eps`` that of its layer norms, ``layout`` what it came
-    as, and ``others`` are the keys beside the encoder, such as a decoder's.
+    ``grid`` is the token grid of the position table, ``norm_eps`` that of its layer norms, ``attention`` "full" or
+    "factorised", ``layout`` what it came as, and ``others`` are the keys beside the encoder, such as a decoder's.
     """
 
     weights: dict[str, Tensor]
     grid: list[int]
     norm_eps: float
+    attention: str
     layout: str
     others: list[str]
 
@@ -81,7 +82,8 @@ def own_names(checkpoint: Mapping[str, Any], facts: Mapping[str, Any] | None = N
     others += [key for key in weights if not belongs(key)]
     weights = {key: value for key, value in weights.items() if belongs(key)}
     eps = facts.get("norm_eps", 1e-6 if is_timm else 1e-5)
-    return Pretrained(weights, grid_of(weights, facts), eps, "timm or MAE" if is_timm else "MONAI", others)
+    attention, layout = facts.get("attention", "full"), "timm or MAE" if is_timm else "MONAI"
+    return Pretrained(weights, grid_of(weights, facts), eps, attention, layout, others)
 
 
 def renamed(key: str) -> str:

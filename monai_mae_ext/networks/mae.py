@@ -36,6 +36,8 @@ class MaskedAutoencoder(nn.Module):
         hidden_size, mlp_dim, num_layers, num_heads: the encoder; defaults are ViT-B.
         decoder: ``"self"`` (the MAE paper's) or ``"cross"`` (CrossMAE's, cheaper when few tokens are predicted).
         decoder_hidden_size, decoder_mlp_dim, decoder_num_layers, decoder_num_heads: the decoder; the paper's defaults.
+        decoder_recall: a token that is visible and predicted too starts from its own features, not from the mask token:
+            for networks that learn to give visible tokens back (``PredictAll``).
         qkv_bias: biases in the attention's projections.
         positions: ``"sincos"`` (fixed) or ``"learnable"``, in both halves.
         stem: ``"linear"``, or ``"two_stage"`` for large patches (then MONAI's ``ViT`` cannot take the weights).
@@ -43,6 +45,8 @@ class MaskedAutoencoder(nn.Module):
         drop_path: stochastic depth in the encoder, rising linearly to this rate.
         norm_eps: epsilon of the encoder's layer norms (1e-6 in timm's and the original MAE's networks).
         checkpointing: trade time for memory by recomputing blocks in the backward pass.
+        attention: of the encoder, ``"full"``, or ``"factorised"`` within slices and along columns in turns, which needs
+            masks by ``PlaneOrAxisMasking``.
 
     Raises:
         UserError: if the sizes do not fit each other.
@@ -63,6 +67,7 @@ class MaskedAutoencoder(nn.Module):
         decoder_mlp_dim: int = 2048,
         decoder_num_layers: int = 8,
         decoder_num_heads: int = 16,
+        decoder_recall: bool = False,
         qkv_bias: bool = True,
         positions: str = "sincos",
         stem: str = "linear",
@@ -70,6 +75,7 @@ class MaskedAutoencoder(nn.Module):
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
         checkpointing: bool = False,
+        attention: str = "full",
     ) -> None:
         facts = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
@@ -91,11 +97,11 @@ class MaskedAutoencoder(nn.Module):
         self.n_tokens = math.prod(grid)
         self.encoder = MaskedEncoder(
             spatial_dims, in_channels, self.img_size, self.patch_size, hidden_size, mlp_dim, num_layers, num_heads,
-            qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing,
+            qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing, attention,
         )  # fmt: skip
         self.decoder = DECODERS[decoder](
             grid, hidden_size, in_channels * math.prod(self.patch_size), decoder_hidden_size, decoder_mlp_dim,
-            decoder_num_layers, decoder_num_heads, qkv_bias, positions, checkpointing=checkpointing,
+            decoder_num_layers, decoder_num_heads, qkv_bias, positions, checkpointing=checkpointing, recall=decoder_recall,
         )  # fmt: skip
         self.apply(initialize)
 

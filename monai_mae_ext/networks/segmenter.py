@@ -156,6 +156,7 @@ class ViTSegmenter(nn.Module):
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
         checkpointing: bool = False,
+        attention: str = "full",
     ) -> None:
         facts = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
@@ -164,7 +165,7 @@ class ViTSegmenter(nn.Module):
             raise UserError(f"decoder is one of {sorted(DECODERS)}, not {decoder!r}")
         self.encoder = MaskedEncoder(
             spatial_dims, in_channels, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
-            qkv_bias, positions, "linear", cls_token, drop_path, norm_eps, checkpointing,
+            qkv_bias, positions, "linear", cls_token, drop_path, norm_eps, checkpointing, attention,
         )  # fmt: skip
         self.encoder.apply(initialize)
         patch = ensure_tuple_rep(patch_size, spatial_dims)

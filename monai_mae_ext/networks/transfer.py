@@ -71,6 +71,8 @@ def transfer_encoder(encoder: MaskedEncoder, source: Pretrained) -> TransferRepo
         notes.append(
             f"its layer norms have eps {source.norm_eps:g}, here {encoder.norm.eps:g}: set network_def#norm_eps"
         )
+    if (source.attention == "factorised") != encoder.factorised:
+        notes.append(f"it was trained with {source.attention} attention: set network_def#attention")
     return TransferReport(source.layout, fates, notes)
 
 

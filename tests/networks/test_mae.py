@@ -100,6 +100,25 @@ def test_the_self_decoder_lets_hidden_tokens_attend_to_each_other():
     assert difference > 1e-4
 
 
+@decoders
+def test_with_recall_a_visible_token_is_predicted_from_its_own_features(decoder):
+    plain, recalling = network(decoder=decoder), network(decoder=decoder, decoder_recall=True)
+    recalling.load_state_dict(plain.state_dict())
+    image, visible, hidden = batch()
+    torch.testing.assert_close(recalling(image, visible, hidden), plain(image, visible, hidden))
+
+    for block in recalling.decoder.blocks:  # cut all ways through attention: what is left is the token's own
+        block.attn.out_proj.weight.data.zero_()
+    image.requires_grad_()
+    recalling(image, visible)[voxels(visible)].sum().backward()
+    assert (image.grad[voxels(visible)] != 0).any()
+    for block in plain.decoder.blocks:
+        block.attn.out_proj.weight.data.zero_()
+    image.grad = None
+    plain(image, visible)[voxels(visible)].sum().backward()
+    assert not image.grad.any()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -73,7 +73,7 @@ def test_autocast_does_not_round_the_positions_of_the_queries(decoder):
     net.decoder.blocks[0].register_forward_pre_hook(lambda block, arguments: inputs.append(arguments[0]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         net(image, visible, hidden)
-    assert torch.equal(inputs[0][:, -hidden.shape[1] :], net.decoder.queries(hidden))
+    assert torch.equal(inputs[0][:, -hidden.shape[1] :], net.decoder.queries(image, visible, hidden))
 
 
 @pytest.mark.parametrize("axes", [2, 3])
