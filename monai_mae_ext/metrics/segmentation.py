@@ -48,12 +48,12 @@ def hausdorff95(segmentation: Tensor, truth: Tensor, num_classes: int, spacing: 
 class MeanDice(CumulativeIterationMetric):
     """Mean over the classes (background apart) of the mean Dice over the volumes that have the class or predict it.
 
-    Call it with logits ``(B, num_classes, *S)`` and labels ``(B, 1, *S)``.
+    Call it with logits ``(B, num_classes, *S)`` and labels ``(B, 1, *S)``, which may lie on another device.
     """
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
-        labels = y_pred.argmax(dim=1)
-        return torch.stack([dice_scores(*pair, y_pred.shape[1]) for pair in zip(labels, y[:, 0], strict=True)])
+        labels, truth = y_pred.argmax(dim=1), y[:, 0].to(y_pred.device)
+        return torch.stack([dice_scores(*pair, y_pred.shape[1]) for pair in zip(labels, truth, strict=True)])
 
     def aggregate(self) -> float:
         return self.get_buffer().nanmean(dim=0).nanmean().item()

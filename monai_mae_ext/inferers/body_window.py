@@ -1,0 +1,159 @@
+"""Whole scans through a segmenter, window by window, but not where there is only air."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.inferers import Inferer, sliding_window_inference
+from monai.utils import BlendMode, ensure_tuple_rep
+from scipy import ndimage
+from torch import Tensor, nn
+
+from monai_mae_ext.errors import UserError
+
+__all__ = ["BodyWindowInferer", "body_mask"]
+
+CELL = 4
+"""Voxels along the side of the cells in which the body is looked for."""
+AIR_LOGIT = 10.0
+"""What the background scores in windows that are not computed; all else scores 0."""
+
+
+class BodyWindowInferer(Inferer):
+    """Segment volumes from overlapping windows, leaving out those that do not touch the body.
+
+    Inside the body the scores are those of all windows: a window that holds a voxel of the body is always computed.
+    Outside it the background wins where nothing was computed.
+
+    Args:
+        roi_size: the network's image size; one number or one an axis.
+        window_batch: windows at once.
+        overlap: share of a window that its neighbour sees too, in [0, 1).
+        mode: how windows are blended, "gaussian" or "constant".
+        threshold: air is at or below it, in the image's units behind the transforms; None to compute all windows.
+        mirror_axes: spatial axes along which windows are mirrored as well, the scores of all 2 ** n views averaged.
+            Only for networks that were trained with such flips: others take left for right.
+        stitch_device: where windows are put together, for example "cpu" for scans whose scores do not fit on the
+            network's device; None for the input's.
+
+    Raises:
+        UserError: for an overlap or an axis out of range.
+    """
+
+    def __init__(
+        self,
+        roi_size: Sequence[int] | int,
+        window_batch: int = 4,
+        overlap: float = 0.5,
+        mode: str = "gaussian",
+        threshold: float | None = 0.0,
+        mirror_axes: Sequence[int] = (),
+        stitch_device: str | torch.device | None = None,
+    ) -> None:
+        if not 0 <= overlap < 1:
+            raise UserError(f"overlap is in [0, 1), not {overlap}")
+        if not set(mirror_axes) <= {0, 1, 2}:
+            raise UserError(f"mirror_axes are spatial axes, of 0, 1 and 2, not {list(mirror_axes)}")
+        self.roi_size, self.window_batch, self.overlap = roi_size, window_batch, overlap
+        self.mode, self.threshold, self.stitch_device = BlendMode(mode), threshold, stitch_device
+        self.flips = [
+            [axis + 2 for axis in axes]
+            for count in range(len(mirror_axes) + 1)
+            for axes in itertools.combinations(mirror_axes, count)
+        ]
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """Scores ``(B, num_classes, *S)`` of ``inputs (B, C, *S)``."""
+        compute = partial(self.compute, network=network)
+        if self.threshold is not None:
+            inputs = torch.cat([inputs, body_mask(inputs, self.threshold).to(inputs)], dim=1)
+            compute = SkipAir(compute)
+        return sliding_window_inference(  # type: ignore[return-value]
+            inputs,
+            ensure_tuple_rep(self.roi_size, inputs.ndim - 2),
+            self.window_batch,
+            compute,
+            overlap=self.overlap,
+            mode=self.mode,
+            sw_device=inputs.device,
+            device=self.stitch_device or inputs.device,
+        )
+
+    def compute(self, windows: Tensor, network: nn.Module) -> Tensor:
+        """Scores of windows, averaged over their mirror images."""
+        views = (network(windows.flip(axes)).flip(axes) if axes else network(windows) for axes in self.flips)
+        return sum(views, start=torch.zeros(())) / len(self.flips)
+
+
+class SkipAir:
+    """Computes only those windows whose last channel, a mask, is not empty.
+
+    Args:
+        compute: from windows without the mask ``(B, C, *R)`` to scores ``(B, num_classes, *R)``.
+    """
+
+    def __init__(self, compute: Any) -> None:
+        self.compute = compute
+        self.air: Tensor | None = None
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        image, touched = windows[:, :-1], windows[:, -1].flatten(1).any(dim=1)
+        if self.air is None:
+            touched[0] = True  # how many classes there are shows only when a window has been computed
+        if not touched.any():
+            return self.air_like(windows)
+        found = self.compute(image[touched])
+        if self.air is None:
+            self.air = F.one_hot(torch.tensor(0), found.shape[1]).to(found) * AIR_LOGIT
+        scores = self.air_like(windows)
+        scores[touched] = found
+        return scores
+
+    def air_like(self, windows: Tensor) -> Tensor:
+        """Scores of windows that are not computed."""
+        axes = windows.ndim - 2
+        return self.air.view(1, -1, *[1] * axes).repeat(len(windows), 1, *windows.shape[2:])  # type: ignore[union-attr]
+
+
+def body_mask(image: Tensor, threshold: float) -> Tensor:
+    """Where the patient is, the air inside him too, with a margin of a few voxels.
+
+    The largest connected part above the threshold, its holes filled slice by slice along each axis (lungs and bowel may
+    be cut by the volume's end), in cells of 4 voxels. Thin things beside the patient, such as the table's shell, are
+    left out.
+
+    Args:
+        image: ``(B, C, *S)``; the first channel counts.
+        threshold: air is at or below it.
+
+    Returns:
+        bool ``(B, 1, *S)``, on the image's device. All True for an image in which nothing is found.
+    """
+    axes = image.ndim - 2
+    pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[axes]
+    filled_cells = pool((image[:, :1] > threshold).float(), CELL, ceil_mode=True, count_include_pad=False) > 0.5
+    cells = np.stack([body_cells(volume) for volume in filled_cells[:, 0].cpu().numpy()])
+    mask = torch.from_numpy(cells)[:, None].to(image.device)
+    for axis, side in enumerate(image.shape[2:], start=2):
+        mask = mask.repeat_interleave(CELL, dim=axis).narrow(axis, 0, side)
+    return mask
+
+
+def body_cells(above: np.ndarray) -> np.ndarray:
+    """The largest part of ``above (*cells)``, filled, and a cell more on all sides."""
+    parts, count = ndimage.label(above)
+    if not count:
+        return np.ones_like(above)
+    largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    filled = largest.copy()
+    for axis in range(above.ndim):
+        for place in range(above.shape[axis]):
+            slice_ = (slice(None),) * axis + (place,)
+            filled[slice_] |= ndimage.binary_fill_holes(largest[slice_])
+    return ndimage.binary_dilation(filled, np.ones((3,) * above.ndim))
