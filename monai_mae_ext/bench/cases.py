@@ -22,7 +22,7 @@ DECODE_RATIO = {"self": 1.0, "cross": 1 / 3}
 
 @dataclass(frozen=True)
 class Case:
-    """Sizes of one comparison: square one-channel images in patches of 16, given alike to every arm."""
+    """Sizes of one comparison: square or cubic one-channel images, given alike to every arm."""
 
     image_size: int
     batch_size: int
@@ -35,11 +35,12 @@ class Case:
     decoder_num_layers: int
     decoder_num_heads: int
     patch_size: int = 16
+    spatial_dims: int = 2
 
     def network(self, arm: str) -> nn.Module:
         """A fresh network: MONAI's for ``"monai"``, else ours with the decoder ``arm``."""
         sizes = {name: value for name, value in vars(self).items() if name not in ("image_size", "batch_size")}
-        sizes |= {"in_channels": 1, "img_size": self.image_size, "spatial_dims": 2, "qkv_bias": True}
+        sizes |= {"in_channels": 1, "img_size": self.image_size, "qkv_bias": True}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.meshgrid")
             if arm == "monai":
@@ -47,13 +48,14 @@ class Case:
             return MaskedAutoencoder(decoder=arm, **sizes)
 
     def images(self) -> Tensor:
-        """A batch of noise ``(B, 1, image_size, image_size)``, float32 in [0, 1)."""
-        return torch.rand(self.batch_size, 1, self.image_size, self.image_size)
+        """A batch of noise ``(B, 1, image_size, image_size)``, or with a third side, float32 in [0, 1)."""
+        return torch.rand(self.batch_size, 1, *[self.image_size] * self.spatial_dims)
 
 
 CASES = {
     "cxr_224": Case(224, 8, 768, 3072, 12, 12, 512, 2048, 8, 16),
     "cxr_1280": Case(1280, 1, 384, 1536, 4, 6, 192, 768, 2, 6),
+    "ct_128": Case(128, 1, 384, 1536, 4, 6, 192, 768, 2, 6, patch_size=8, spatial_dims=3),
     "smoke": Case(64, 2, 24, 48, 2, 2, 16, 32, 1, 2),
 }
 
@@ -69,7 +71,7 @@ class TrainingStep:
         self.arm = arm
         self.network = case.network(arm).to(device)
         self.images = case.images().to(device)
-        self.patch_size = [case.patch_size] * 2
+        self.patch_size = [case.patch_size] * case.spatial_dims
         if arm != "monai":
             self.masking = RandomMasking(case.patch_size, MASK_RATIO, DECODE_RATIO[arm])
             self.criterion = MaskedReconstructionLoss(case.patch_size, normalize_targets=False)

@@ -38,8 +38,8 @@ def bench(
     matrix-product rate that the step reaches.
 
     Args:
-        cases: names out of ``cxr_224`` (ViT-B), ``cxr_1280`` (a small ViT on 6400 tokens; MONAI needs about 6 GiB) and
-            ``smoke`` (tiny, to see that it runs).
+        cases: names out of ``cxr_224`` (ViT-B), ``cxr_1280`` (a small ViT on 6400 tokens; MONAI needs about 6 GiB),
+            ``ct_128`` (the same ViT on the 4096 tokens of a superpatch) and ``smoke`` (tiny, to see that it runs).
         json: file to write the numbers to: ``{"machine": {...}, "cases": [{"case", "arms": [{"arm", "seconds",
             "seconds_min", "seconds_max", "peak_mib", "speedup", "memory_ratio", "flops_share"}]}]}``.
         rounds: timed steps of every arm, after one to warm up.
