@@ -1,4 +1,4 @@
-"""Comparison of arms that ran over the same seeds and were tested on the same films: table and figure."""
+"""Comparison of arms that ran over the same seeds and were tested on the same images: table and figure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.metrics.classification import bootstrap, class_mean, rank_classes
@@ -40,13 +41,28 @@ def compare(
             [[[area_under_curve(*r.counts(weights)) for r in seed] for seed in seeds] for seeds in rankings]
         )
 
-    values = mean_aucs()
-    draws = bootstrap(mean_aucs, len(labels), patients, RESAMPLES)
-    seeds = np.random.default_rng(0).integers(values.shape[1], size=(RESAMPLES, 1, values.shape[1]))
+    return paired_rows(list(scores), mean_aucs(), bootstrap(mean_aucs, len(labels), patients, RESAMPLES), baseline)
+
+
+def compare_scans(scores: Mapping[str, ArrayLike], baseline: str) -> list[dict[str, Any]]:
+    """Mean score of each arm over scans, and its paired difference to the baseline: rows as ``compare`` returns.
+
+    Args:
+        scores: for each arm ``(seeds, scans)``, a number a scan, such as its mean Dice.
+        baseline: an arm.
+    """
+    values = np.stack([np.asarray(arm, float) for arm in scores.values()])
+    drawn = np.random.default_rng(0).integers(values.shape[2], size=(RESAMPLES, values.shape[2]))
+    return paired_rows(list(scores), values.mean(2), np.moveaxis(values[:, :, drawn].mean(3), 2, 0), baseline)
+
+
+def paired_rows(arms: Sequence[str], values: np.ndarray, draws: np.ndarray, baseline: str) -> list[dict[str, Any]]:
+    """A row an arm of ``values (arms, seeds)`` and their resamples ``(R, arms, seeds)``; seeds are drawn here."""
+    seeds = np.random.default_rng(0).integers(values.shape[1], size=(len(draws), 1, values.shape[1]))
     means = np.take_along_axis(draws, np.broadcast_to(seeds, draws.shape), axis=2).mean(2)
-    base = list(scores).index(baseline)
+    base = arms.index(baseline)
     rows = []
-    for number, arm in enumerate(scores):
+    for number, arm in enumerate(arms):
         row: dict[str, Any] = {"arm": arm, "seeds": values[number].tolist(), "mean": values[number].mean().item()}
         if arm != baseline:
             low, high = np.percentile(means[:, number] - means[:, base], (2.5, 97.5))
@@ -56,9 +72,9 @@ def compare(
     return rows
 
 
-def markdown(rows: Sequence[Mapping[str, Any]], baseline: str) -> str:
-    """Return the rows of ``compare`` as a table, with "no effect shown" where an interval holds 0."""
-    lines = [f"| arm | mean AUC | seed by seed | minus {baseline} (95 %) | |", "|---|---|---|---|---|"]
+def markdown(rows: Sequence[Mapping[str, Any]], baseline: str, score: str = "AUC") -> str:
+    """Return rows as a table, with "no effect shown" where an interval holds 0."""
+    lines = [f"| arm | mean {score} | seed by seed | minus {baseline} (95 %) | |", "|---|---|---|---|---|"]
     for row in rows:
         difference = verdict = ""
         if "difference" in row:

@@ -1,0 +1,163 @@
+"""Does self pre-training help to segment with few labels? Scratch against a pre-trained encoder on abdominal phantoms.
+
+Run from the top of the repository: python -m benchmarks.few_labels --out runs/few_labels
+
+Every run is one of the two CT bundles with overrides; one that is finished is not run again, so that the command can be
+interrupted. Roles: the encoder sees all training phantoms without labels, fine-tuning the labels of the first 2, 5 or
+10; other phantoms validate and choose the weights, and with the first seed learning rate and layer decay of each arm;
+yet others test, and are read only for the report. Every fine-tuning takes as many steps. Jobs run side by side, one for
+each core, with one thread each.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fire
+import numpy as np
+import pandas as pd
+
+from benchmarks.seeded_arms import compare_scans, markdown, save_dots
+from benchmarks.self_pretraining import bundle
+from monai_mae_ext.data import volume_datalist
+from monai_mae_ext.files import atomic_write
+from monai_mae_ext.phantoms import write_abdomen_phantoms
+
+MAE, SEGMENTER = "bundles/ct_superpatch_pretraining", "bundles/ct_multiorgan_segmentation"
+SEEDS = (0, 1, 2)
+ARMS = ("scratch", "self-pretrained")
+LABELS = (2, 5, 10)
+N_TRAINING, N_VALIDATION, N_TEST = 40, 4, 8
+BASE_LRS = (0.032, 0.096, 0.288)
+LAYER_DECAYS = (0.75, 1.0)
+BATCH_SIZE = 2
+
+
+class Run(NamedTuple):
+    """One training of the segmenter."""
+
+    labels: int
+    arm: str
+    base_lr: float
+    layer_decay: float
+    seed: int
+
+    def folder(self, out: Path) -> Path:
+        return out / f"{self.arm}_{self.labels}" / f"lr{self.base_lr:g}_decay{self.layer_decay:g}_seed{self.seed}"
+
+
+def write_lists(out: Path) -> None:
+    """Phantoms, and a data list for each number of labels and for the pre-training (0)."""
+    n_volumes = N_TRAINING + N_VALIDATION + N_TEST
+    phantoms = write_abdomen_phantoms(out / "phantoms", n_volumes, seed=7, test_fraction=N_TEST / n_volumes)
+    items = {name: volume_datalist(phantoms.absolute(), name, 0.0) for name in ("training", "test")}
+    training, validation = items["training"][:N_TRAINING], items["training"][N_TRAINING:]
+    for labels in (0, *LABELS):
+        lists = {"training": training[: labels or N_TRAINING], "validation": validation, "test": items["test"]}
+        with atomic_write(data_dir(out, labels) / "dataset.json") as path:
+            path.write_text(json.dumps(lists, indent=4) + "\n")
+
+
+def data_dir(out: Path, labels: int) -> Path:
+    return out / "data" / str(labels)
+
+
+def pretrain(out: Path, seed: int, epochs: int) -> None:
+    """Pre-train one encoder, unless it is there."""
+    folder = out / "pretraining" / f"seed{seed}"
+    encoder = folder / "encoder.safetensors"
+    if encoder.exists():
+        return
+    keys = {"dataset_dir": data_dir(out, 0), "ckpt_dir": folder / "models", "output_dir": folder}
+    settings = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10), "seed": seed}
+    bundle(MAE, "training", ("train", "quick"), folder / "log.txt", **keys, **settings)
+    command = [sys.executable, "-m", "monai_mae_ext", "export", "--ckpt_dir", str(folder / "models")]
+    subprocess.run([*command, "--out", str(encoder)], check=True, stdout=subprocess.DEVNULL)
+    print("pre-trained", seed, flush=True)
+
+
+def segment(out: Path, run: Run, method: str, steps: int) -> None:
+    """Train ("training") or test ("evaluating") one segmenter, unless that is done."""
+    folder = run.folder(out)
+    done = folder / ("done" if method == "training" else "test/per_image.csv")
+    if done.exists():
+        return
+    epochs = steps // (run.labels // BATCH_SIZE)
+    encoder = out / "pretraining" / f"seed{run.seed}" / "encoder.safetensors"
+    bundle(
+        SEGMENTER,
+        method,
+        ("train", "quick", *(["evaluate"] if method == "evaluating" else [])),
+        folder / f"{method}.txt",
+        dataset_dir=data_dir(out, run.labels),
+        ckpt_dir=folder / "models",
+        output_dir=folder / ("test" if method == "evaluating" else "train"),
+        seed=run.seed,
+        pretrained=None if run.arm == "scratch" else encoder,
+        epochs=epochs,
+        warmup_epochs=epochs // 10,
+        val_interval=max(1, epochs // 8),
+        batch_size=BATCH_SIZE,
+        base_lr=run.base_lr,
+        layer_decay=run.layer_decay,
+    )
+    done.touch()
+    print(method, *run, flush=True)
+
+
+def validation_dice(run: Run, out: Path) -> float:
+    """Best mean Dice of a run on the validation phantoms, the one that chose its weights."""
+    with open(run.folder(out) / "train" / "history.csv", newline="") as file:
+        return max(float(row["val_mean_dice"]) for row in csv.DictReader(file) if row["val_mean_dice"])
+
+
+def scan_dice(run: Run, out: Path) -> np.ndarray:
+    """Mean Dice over the organs of each test phantom."""
+    table = pd.read_csv(run.folder(out) / "test" / "per_image.csv").sort_values("image")
+    return table.filter(regex="^dice ").mean(axis=1).to_numpy()
+
+
+def report(labels: int, chosen: dict[str, list[Run]], out: Path) -> list[dict[str, Any]]:
+    """Compare the tuned runs on the test phantoms: a row an arm."""
+    rows = compare_scans({arm: [scan_dice(run, out) for run in runs] for arm, runs in chosen.items()}, "scratch")
+    for row, runs in zip(rows, chosen.values(), strict=True):
+        row |= {"labels": labels, "base_lr": runs[0].base_lr, "layer_decay": runs[0].layer_decay}
+        row["validation"] = sum(validation_dice(run, out) for run in runs) / len(runs)
+    return rows
+
+
+def main(out: str = "runs/few_labels", pretraining_epochs: int = 200, steps: int = 400) -> None:
+    """Run what is not done yet; print a table for each number of labels, write report.json and report.png."""
+    root = Path(out).absolute()
+    write_lists(root)
+    reports = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda seed: pretrain(root, seed, pretraining_epochs), SEEDS))
+        for labels in LABELS:
+            tried = {
+                arm: [Run(labels, arm, *settings, SEEDS[0]) for settings in itertools.product(BASE_LRS, LAYER_DECAYS)]
+                for arm in ARMS
+            }
+            list(pool.map(lambda run: segment(root, run, "training", steps), itertools.chain(*tried.values())))
+            best = {arm: max(runs, key=lambda run: validation_dice(run, root)) for arm, runs in tried.items()}
+            chosen = {arm: [run._replace(seed=seed) for seed in SEEDS] for arm, run in best.items()}
+            for method in ("training", "evaluating"):
+                runs = [run for arm in ARMS for run in chosen[arm]]
+                list(pool.map(lambda run, method=method: segment(root, run, method, steps), runs))
+            reports[f"{labels} labelled"] = rows = report(labels, chosen, root)
+            print(f"\n{labels} labelled phantoms\n\n{markdown(rows, 'scratch', 'Dice')}", flush=True)
+    with atomic_write(root / "report.json") as path:
+        path.write_text(json.dumps(reports, indent=4) + "\n")
+    save_dots(root / "report.png", reports, "mean Dice on the test phantoms")
+
+
+if __name__ == "__main__":
+    fire.Fire(main)
