@@ -36,9 +36,12 @@ SEEDS = (0, 1, 2)
 ARMS = ("scratch", "self-pretrained")
 LABELS = (2, 5, 10)
 N_TRAINING, N_VALIDATION, N_TEST = 40, 4, 8
-BASE_LRS = (0.032, 0.096, 0.288)
+BASE_LRS = (0.064, 0.128, 0.256)
 LAYER_DECAYS = (0.75, 1.0)
 BATCH_SIZE = 2
+PRETRAINING: dict[str, Any] = {}
+FINE_TUNING: dict[str, Any] = {}
+"""Overrides of the bundles' quick.json."""
 
 
 class Run(NamedTuple):
@@ -77,8 +80,8 @@ def pretrain(out: Path, seed: int, epochs: int) -> None:
     if encoder.exists():
         return
     keys = {"dataset_dir": data_dir(out, 0), "ckpt_dir": folder / "models", "output_dir": folder}
-    settings = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10), "seed": seed}
-    bundle(MAE, "training", ("train", "quick"), folder / "log.txt", **keys, **settings)
+    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
+    bundle(MAE, "training", ("train", "quick"), folder / "log.txt", seed=seed, **keys, **schedule, **PRETRAINING)
     command = [sys.executable, "-m", "monai_mae_ext", "export", "--ckpt_dir", str(folder / "models")]
     subprocess.run([*command, "--out", str(encoder)], check=True, stdout=subprocess.DEVNULL)
     print("pre-trained", seed, flush=True)
@@ -108,6 +111,7 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
         batch_size=BATCH_SIZE,
         base_lr=run.base_lr,
         layer_decay=run.layer_decay,
+        **FINE_TUNING,
     )
     done.touch()
     print(method, *run, flush=True)

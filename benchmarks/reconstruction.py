@@ -27,10 +27,10 @@ from monai_mae_ext.files import atomic_write
 BUNDLE = "bundles/ct_superpatch_pretraining"
 SEEDS = (0, 1, 2)
 N_VALIDATION = 4
-SECONDS = 600
+SECONDS = 180
 SETTINGS: dict[str, Any] = {
     "spacing": [2.0, 2.0, 2.0],
-    "batch_size": 2,
+    "batch_size": 1,
     "superpatches_per_volume": 4,
     "warmup_epochs": 2,
 }
@@ -45,18 +45,21 @@ class Arm(NamedTuple):
     base_lrs: tuple[float, ...]
 
 
-BASE_LRS = (0.01, 0.03, 0.1)
+BASE_LRS = (0.064, 0.128, 0.256)
+SMALL = {"network_def#num_layers": 2, "network_def#decoder_num_layers": 1}
+PLAIN = {"network_def#num_res_units": 0}
 ARMS = {
-    "MAE": Arm((), {}, BASE_LRS),
-    "MAE, all tokens predicted": Arm(("predict_all",), {}, BASE_LRS),
-    "AE": Arm(("baseline_ae",), {"network_def#channels": [64, 128, 192]}, BASE_LRS),
+    "MAE, all tokens predicted": Arm(("predict_all",), SMALL, BASE_LRS),
+    "MAE": Arm((), SMALL, BASE_LRS),
+    "AE": Arm(("baseline_ae",), PLAIN | {"network_def#channels": [16, 48, 96, 170]}, BASE_LRS),
     "VAE": Arm(
         ("baseline_vae",),
-        {"network_def#channels": [16, 32, 64, 128], "network_def#latent_size": 192, "loss#penalty_weight": 0.01},
+        PLAIN | {"network_def#channels": [16, 32, 64, 32], "network_def#latent_size": 352, "loss#penalty_weight": 0.01},
         BASE_LRS,
     ),
-    "VQ-VAE": Arm(("baseline_vqvae",), {"network_def#channels": [32, 64, 100]}, BASE_LRS),
+    "VQ-VAE": Arm(("baseline_vqvae",), PLAIN | {"network_def#channels": [16, 48, 112]}, BASE_LRS),
 }
+"""As many weights in each, within a tenth."""
 
 
 def write_roles(dataset_dir: str, out: Path) -> Path:

@@ -19,16 +19,20 @@ TINY = {
     "ct_superpatch_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
     "ct_multiorgan_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
 }
+SHORT = {"C": "cxr_disease_classification", "P": "ct_superpatch_pretraining", "S": "ct_multiorgan_segmentation"}
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
 CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
 SET_UP = re.compile(r"make (quickstart|test)\b|python3 -m venv|\. \.venv|python -m pip install")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
-# Hours of training; tests/test_self_pretraining.py runs it in small.
-LONG = re.compile(r"python -m benchmarks\.self_pretraining ")
+# Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py run them in small.
+LONG = re.compile(r"python -m benchmarks\.(self_pretraining|few_labels|reconstruction) ")
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
     "n_films": "32",
+    "n_volumes": "6",
+    "superpatch": '"[16,16,16]"',
+    "patch_size": "",
     "size": "96",
     "side": "600",
     "max_side": "200",
@@ -51,7 +55,8 @@ def commands(page: Path, language: str) -> list[str]:
 
 def shrunk(command: str) -> str:
     """The command on few small films, with the tests' tiny network laid over it, so that it takes seconds."""
-    command = command.replace("$C/", "bundles/cxr_disease_classification/")
+    for letter, bundle in SHORT.items():
+        command = command.replace(f"${letter}/", f"bundles/{bundle}/")
     named = (tiny for bundle, tiny in TINY.items() if bundle in command)
     tiny = next(named, TINY["cxr_mae_pretraining"])
     for argument, smaller in SMALLER.items():
@@ -70,12 +75,13 @@ def run_page(folder: Path, lines: list[str]) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands(page: Path, films: Path, tmp_path: Path) -> None:
+def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> None:
     for name in ("bundles", "README.md", "benchmarks", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "runs" / "cxr").mkdir(parents=True)
-    if not any("phantoms" in line for line in commands(page, "bash")):
-        (tmp_path / "runs" / "cxr" / "films").symlink_to(films)
+    for place, data in (("runs/cxr/films", films), ("runs/ct/scans", volumes)):
+        if not any(f"phantoms --out_dir {place}" in line for line in commands(page, "bash")):
+            (tmp_path / place).parent.mkdir(parents=True)
+            (tmp_path / place).symlink_to(data)
     lines = [line for line in commands(page, "bash") if not (SET_UP.match(line.strip()) or LONG.match(line))]
     if not os.environ.get("MAE_BUNDLES_DATA"):
         lines = [line for line in lines if "MAE_BUNDLES_DATA" not in line]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,9 +68,9 @@ class BodyWindowInferer(Inferer):
             for axes in itertools.combinations(mirror_axes, count)
         ]
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
         """Scores ``(B, num_classes, *S)`` of ``inputs (B, C, *S)``."""
-        compute = partial(self.compute, network=network)
+        compute: Callable[[Tensor], Tensor] = partial(self.compute, network=network)
         if self.threshold is not None:
             inputs = torch.cat([inputs, body_mask(inputs, self.threshold).to(inputs)], dim=1)
             compute = SkipAir(compute)
@@ -98,7 +98,7 @@ class SkipAir:
         compute: from windows without the mask ``(B, C, *R)`` to scores ``(B, num_classes, *R)``.
     """
 
-    def __init__(self, compute: Any) -> None:
+    def __init__(self, compute: Callable[[Tensor], Tensor]) -> None:
         self.compute = compute
         self.air: Tensor | None = None
 

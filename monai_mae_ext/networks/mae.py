@@ -101,7 +101,8 @@ class MaskedAutoencoder(nn.Module):
         )  # fmt: skip
         self.decoder = DECODERS[decoder](
             grid, hidden_size, in_channels * math.prod(self.patch_size), decoder_hidden_size, decoder_mlp_dim,
-            decoder_num_layers, decoder_num_heads, qkv_bias, positions, checkpointing=checkpointing, recall=decoder_recall,
+            decoder_num_layers, decoder_num_heads, qkv_bias, positions, checkpointing=checkpointing,
+            recall=decoder_recall,
         )  # fmt: skip
         self.apply(initialize)
 
