@@ -4,9 +4,9 @@ Run from the top of the repository: python -m benchmarks.few_labels --out runs/f
 
 Every run is one of the two CT bundles with overrides; one that is finished is not run again, so that the command can be
 interrupted. Roles: the encoder sees all training phantoms without labels, fine-tuning the labels of the first 2, 5 or
-10; other phantoms validate and choose the weights, and with the first seed learning rate and layer decay of each arm;
-yet others test, and are read only for the report. Every fine-tuning takes as many steps. Jobs run side by side, one for
-each core, with one thread each.
+10; other phantoms validate and choose the weights, and with the first seed and 5 labels learning rate and layer decay
+of each arm; yet others test, and are read only for the report. Every fine-tuning takes as many steps. Jobs run side by
+side, one for each core, with one thread each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +36,12 @@ MAE, SEGMENTER = "bundles/ct_superpatch_pretraining", "bundles/ct_multiorgan_seg
 SEEDS = (0, 1, 2)
 ARMS = ("scratch", "self-pretrained")
 LABELS = (2, 5, 10)
+TUNED_WITH = 5
 N_TRAINING, N_VALIDATION, N_TEST = 40, 4, 8
-BASE_LRS = (0.064, 0.128, 0.256)
+BASE_LRS = (0.256, 0.512, 1.024)
 LAYER_DECAYS = (0.75, 1.0)
-BATCH_SIZE = 2
-PRETRAINING: dict[str, Any] = {}
-FINE_TUNING: dict[str, Any] = {}
+PRETRAINING: dict[str, Any] = {"superpatch": [32, 32, 32]}
+FINE_TUNING: dict[str, Any] = {"roi": [32, 32, 32], "batch_size": 1}
 """Overrides of the bundles' quick.json."""
 
 
@@ -93,7 +94,7 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
     done = folder / ("done" if method == "training" else "test/per_image.csv")
     if done.exists():
         return
-    epochs = steps // (run.labels // BATCH_SIZE)
+    epochs = steps // run.labels
     encoder = out / "pretraining" / f"seed{run.seed}" / "encoder.safetensors"
     bundle(
         SEGMENTER,
@@ -108,7 +109,6 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
         epochs=epochs,
         warmup_epochs=epochs // 10,
         val_interval=max(1, epochs // 8),
-        batch_size=BATCH_SIZE,
         base_lr=run.base_lr,
         layer_decay=run.layer_decay,
         **FINE_TUNING,
@@ -138,24 +138,25 @@ def report(labels: int, chosen: dict[str, list[Run]], out: Path) -> list[dict[st
     return rows
 
 
-def main(out: str = "runs/few_labels", pretraining_epochs: int = 200, steps: int = 400) -> None:
+def main(out: str = "runs/few_labels", pretraining_epochs: int = 120, steps: int = 600) -> None:
     """Run what is not done yet; print a table for each number of labels, write report.json and report.png."""
     root = Path(out).absolute()
     write_lists(root)
     reports = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def run_all(method: str, runs: Iterable[Run]) -> None:
+            list(pool.map(lambda run: segment(root, run, method, steps), runs))
+
         list(pool.map(lambda seed: pretrain(root, seed, pretraining_epochs), SEEDS))
+        settings = list(itertools.product(BASE_LRS, LAYER_DECAYS))
+        tried = {arm: [Run(TUNED_WITH, arm, *setting, SEEDS[0]) for setting in settings] for arm in ARMS}
+        run_all("training", itertools.chain(*tried.values()))
+        best = {arm: max(runs, key=lambda run: validation_dice(run, root)) for arm, runs in tried.items()}
         for labels in LABELS:
-            tried = {
-                arm: [Run(labels, arm, *settings, SEEDS[0]) for settings in itertools.product(BASE_LRS, LAYER_DECAYS)]
-                for arm in ARMS
-            }
-            list(pool.map(lambda run: segment(root, run, "training", steps), itertools.chain(*tried.values())))
-            best = {arm: max(runs, key=lambda run: validation_dice(run, root)) for arm, runs in tried.items()}
-            chosen = {arm: [run._replace(seed=seed) for seed in SEEDS] for arm, run in best.items()}
+            chosen = {arm: [run._replace(labels=labels, seed=seed) for seed in SEEDS] for arm, run in best.items()}
             for method in ("training", "evaluating"):
-                runs = [run for arm in ARMS for run in chosen[arm]]
-                list(pool.map(lambda run, method=method: segment(root, run, method, steps), runs))
+                run_all(method, itertools.chain(*chosen.values()))
             reports[f"{labels} labelled"] = rows = report(labels, chosen, root)
             print(f"\n{labels} labelled phantoms\n\n{markdown(rows, 'scratch', 'Dice')}", flush=True)
     with atomic_write(root / "report.json") as path:

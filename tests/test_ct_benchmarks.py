@@ -20,11 +20,10 @@ pytestmark = pytest.mark.bundle
 
 def test_encoders_are_pretrained_tuned_tested_and_compared(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(ROOT)
-    small = {"SEEDS": (0,), "LABELS": (2,), "BASE_LRS": (0.1,), "LAYER_DECAYS": (1.0,)}
+    small = {"SEEDS": (0,), "LABELS": (2,), "TUNED_WITH": 2, "BASE_LRS": (0.1,), "LAYER_DECAYS": (1.0,)}
     small |= {"N_TRAINING": 4, "N_VALIDATION": 1, "N_TEST": 1}
     small["PRETRAINING"] = TINY | NETWORK | {"superpatch": [16, 16, 16]}
-    small["FINE_TUNING"] = {**TINY, **NETWORK, "roi": [16, 16, 16]}
-    del small["FINE_TUNING"]["batch_size"]
+    small["FINE_TUNING"] = TINY | NETWORK | {"roi": [16, 16, 16]}
     for name, value in small.items():
         monkeypatch.setattr(few_labels, name, value)
     few_labels.main(str(tmp_path), pretraining_epochs=2, steps=2)

@@ -1,0 +1,97 @@
+"""Inference of a whole scan: windows where the body is, against MONAI's default call, which computes all of them.
+
+Run from the top of the repository: python -m benchmarks.sliding_window CKPT_DIR
+
+CKPT_DIR is that of a run of ``ct_multiorgan_segmentation``. The scan is an abdominal phantom in a field of view of
+500 mm, as scanners reconstruct it, at several spacings, so that the network's window spans more or less of the body.
+Both sides have the same windows, batch and blending (MONAI's defaults) and take turns; labels are compared inside the
+body. A last column: the same on the box around the body, whose windows lie elsewhere.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import fire
+import torch
+import torch.nn.functional as F
+from monai.inferers import sliding_window_inference
+from monai.transforms import BoundingRect
+from torch import Tensor, nn
+
+from monai_mae_ext.bench.machine import describe_machine
+from monai_mae_ext.inferers import BodyWindowInferer, body_mask
+from monai_mae_ext.networks import ViTSegmenter
+from monai_mae_ext.phantoms import abdomen_phantom
+from monai_mae_ext.weights import load_weights, read_checkpoint
+
+FIELD_MM = 500
+HU_LOW, HU_HIGH = -175, 250
+BATCH, OVERLAP = 4, 0.25
+
+
+class Counting(nn.Module):
+    """A network that counts the windows it is given."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.windows = network, 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.windows += len(image)
+        return self.network(image)
+
+
+def scan(spacing: float) -> tuple[Tensor, Tensor]:
+    """A scan ``(1, 1, *S)`` in 0..1, and where an organ or the patient's inside is, bool."""
+    phantom = abdomen_phantom(0, (spacing, spacing, spacing))
+    image = ((torch.from_numpy(phantom.image).float() - HU_LOW) / (HU_HIGH - HU_LOW)).clip(0, 1)
+    margins = [max(0, round(FIELD_MM / spacing) - side) for side in image.shape[:2]]
+    pad = [0, 0] + [half for margin in reversed(margins) for half in (margin // 2, margin - margin // 2)]
+    image = F.pad(image, pad)[None, None]
+    return image, (image > 0) & body_mask(image, 0.0)
+
+
+def main(ckpt_dir: str, spacings: tuple[float, ...] = (1.5, 2.0, 3.0, 4.0), rounds: int = 3) -> None:
+    """Print a table, a row a spacing."""
+    segmenter = ViTSegmenter(**read_checkpoint(f"{ckpt_dir}/last.pt")["facts"]).eval()
+    load_weights(segmenter, read_checkpoint(f"{ckpt_dir}/model.pt"), ckpt_dir)
+    network, roi = Counting(segmenter), segmenter.facts["img_size"]
+    ours = BodyWindowInferer(roi, BATCH, OVERLAP, "constant")
+    print(describe_machine(torch.device("cpu")))
+    print("| window | MONAI: windows, seconds | body: windows, seconds | speedup | labels that differ in the body | "
+          "box round the body: speedup, labels that differ |\n|---|---|---|---|---|---|", flush=True)  # fmt: skip
+    for spacing in spacings:
+        image, body = scan(spacing)
+        low, high = BoundingRect()(body[0].float())[0].reshape(3, 2).T.tolist()
+        box = (..., *(slice(start, end) for start, end in zip(low, high, strict=True)))
+        arms: dict[str, Callable[[], Tensor]] = {
+            "monai": lambda image=image: sliding_window_inference(image, roi, BATCH, network, OVERLAP),  # type: ignore[dict-item]
+            "body": lambda image=image: ours(image, network),
+            "box": lambda image=image, box=box: ours(image[box], network),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in arms}
+        labels, windows = {}, {}
+        with torch.inference_mode():
+            for _ in range(rounds):
+                for name, work in arms.items():
+                    network.windows = 0
+                    started = time.perf_counter()
+                    found = work()
+                    taken[name].append(time.perf_counter() - started)
+                    labels[name], windows[name] = found.argmax(1, keepdim=True), network.windows
+        ratio = {
+            name: statistics.median(theirs / own for theirs, own in zip(taken["monai"], taken[name], strict=True))
+            for name in arms
+        }
+        differ = (labels["monai"] != labels["body"])[body].sum().item()
+        boxed = (labels["monai"][box] != labels["box"])[body[box]].float().mean().item()
+        cells = [f"{windows[name]}, {statistics.median(taken[name]):.1f} s" for name in ("monai", "body")]
+        print(f"| {roi[0] * spacing:.0f} mm | {cells[0]} | {cells[1]} | {ratio['body']:.2f}x | "
+              f"{differ} of {int(body.sum())} | {ratio['box']:.2f}x, {boxed:.2%} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    fire.Fire(main)
