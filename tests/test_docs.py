@@ -41,6 +41,7 @@ SMALLER = {
     "validation_fraction": "",
     "rounds": "1",
     "patients": "2",
+    "spacings": "[10]",
     "image_size": "",
     "profiles": "\"['fine']\"",
 }

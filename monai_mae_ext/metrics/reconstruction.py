@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics.metric import Cumulative
-from monai.metrics.regression import KernelType, compute_ms_ssim, compute_ssim_and_cs
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.metrics.ssim import WINDOW, local_ssim, multi_scale_ssim
 from monai_mae_ext.transforms.masking import mask_image
 
 __all__ = ["ReconstructionMetric", "ms_ssim", "psnr", "reconstruction_scores", "ssim", "superpatch_scores"]
@@ -36,12 +36,8 @@ def ssim(prediction: Tensor, image: Tensor, region: Tensor, value_range: float =
     The window sees voxels outside the region too (reflected at the border), so that over hidden voxels it also judges
     how a prediction joins its surroundings.
     """
-    pad = [5] * 2 * (image.ndim - 2)
-    local, _ = compute_ssim_and_cs(
-        F.pad(prediction, pad, mode="reflect"), F.pad(image, pad, mode="reflect"), image.ndim - 2,
-        kernel_size=[11] * (image.ndim - 2), kernel_sigma=[1.5] * (image.ndim - 2), data_range=value_range,
-        kernel_type=KernelType.GAUSSIAN,
-    )  # fmt: skip
+    pad = [WINDOW // 2] * 2 * (image.ndim - 2)
+    local, _ = local_ssim(F.pad(prediction, pad, mode="reflect"), F.pad(image, pad, mode="reflect"), value_range)
     axes = list(range(1, image.ndim))
     return (local * region).sum(axes) / (region.sum(axes) * image.shape[1])
 
@@ -60,17 +56,16 @@ def ms_ssim(prediction: Tensor, image: Tensor, region: Tensor, value_range: floa
         guess, truth = guess[None][tuple(box)], truth[None][tuple(box)]
         taken = SCALE_WEIGHTS[: n_scales(truth.shape[2:])]
         weights = [weight / sum(taken) for weight in taken]
-        scores.append(compute_ms_ssim(guess, truth, truth.ndim - 2, value_range, weights=weights).flatten())
+        scores.append(multi_scale_ssim(guess, truth, weights, value_range))
     return torch.cat(scores)
 
 
 def n_scales(size: Sequence[int]) -> int:
-    """Scales, 1 to 5, whose window fits into an image halved so often, within MONAI's (stricter) bounds."""
+    """Scales, 1 to 5, whose window fits into an image halved so often, as MONAI (whose bounds are stricter) counts."""
     fits = [min(size) >= WINDOW * max(2**halvings, halvings**2) for halvings in range(len(SCALE_WEIGHTS))]
     return max(1, sum(fits))
 
 
-WINDOW = 11
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SCORES = {"psnr": psnr, "ssim": ssim, "ms_ssim": ms_ssim}
 
