@@ -3,10 +3,10 @@
 Run from the top of the repository: python -m benchmarks.few_labels --out runs/few_labels
 
 Every run is one of the two CT bundles with overrides; one that is finished is not run again, so that the command can be
-interrupted. Roles: the encoder sees all training phantoms without labels, fine-tuning the labels of the first 2, 5 or
-10; other phantoms validate and choose the weights, and with the first seed and 5 labels learning rate and layer decay
-of each arm; yet others test, and are read only for the report. Every fine-tuning takes as many steps. Jobs run side by
-side, one for each core, with one thread each.
+interrupted. Roles: the encoder sees all training phantoms without labels, fine-tuning the labels of 2, 5 or 10, others
+with each seed. Other phantoms validate: they choose the weights, and with the first seed and 5 labels the learning rate
+and layer decay of each arm. Yet others test, and are read only for the report. Every fine-tuning takes as many steps.
+Jobs run side by side, one for each core, with one thread each.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import pandas as pd
 
 from benchmarks.seeded_arms import compare_scans, markdown, save_dots
 from benchmarks.self_pretraining import bundle
+from benchmarks.settings import keep_settings
 from monai_mae_ext.data import volume_datalist
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms import write_abdomen_phantoms
@@ -59,19 +60,18 @@ class Run(NamedTuple):
 
 
 def write_lists(out: Path) -> None:
-    """Phantoms, and a data list for each number of labels and for the pre-training (0)."""
+    """Phantoms, and a data list for the pre-training, and for each number of labels and seed."""
     n_volumes = N_TRAINING + N_VALIDATION + N_TEST
     phantoms = write_abdomen_phantoms(out / "phantoms", n_volumes, seed=7, test_fraction=N_TEST / n_volumes)
     items = {name: volume_datalist(phantoms.absolute(), name, 0.0) for name in ("training", "test")}
     training, validation = items["training"][:N_TRAINING], items["training"][N_TRAINING:]
-    for labels in (0, *LABELS):
-        lists = {"training": training[: labels or N_TRAINING], "validation": validation, "test": items["test"]}
-        with atomic_write(data_dir(out, labels) / "dataset.json") as path:
+    chosen = {"all": training}
+    for labels, seed in itertools.product(LABELS, SEEDS):
+        chosen[f"{labels}_seed{seed}"] = training[seed * labels : (seed + 1) * labels]
+    for name, labelled in chosen.items():
+        lists = {"training": labelled, "validation": validation, "test": items["test"]}
+        with atomic_write(out / "data" / name / "dataset.json") as path:
             path.write_text(json.dumps(lists, indent=4) + "\n")
-
-
-def data_dir(out: Path, labels: int) -> Path:
-    return out / "data" / str(labels)
 
 
 def pretrain(out: Path, seed: int, epochs: int) -> None:
@@ -80,7 +80,7 @@ def pretrain(out: Path, seed: int, epochs: int) -> None:
     encoder = folder / "encoder.safetensors"
     if encoder.exists():
         return
-    keys = {"dataset_dir": data_dir(out, 0), "ckpt_dir": folder / "models", "output_dir": folder}
+    keys = {"dataset_dir": out / "data" / "all", "ckpt_dir": folder / "models", "output_dir": folder}
     schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
     bundle(MAE, "training", ("train", "quick"), folder / "log.txt", seed=seed, **keys, **schedule, **PRETRAINING)
     command = [sys.executable, "-m", "monai_mae_ext", "export", "--ckpt_dir", str(folder / "models")]
@@ -101,7 +101,7 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
         method,
         ("train", "quick", *(["evaluate"] if method == "evaluating" else [])),
         folder / f"{method}.txt",
-        dataset_dir=data_dir(out, run.labels),
+        dataset_dir=out / "data" / f"{run.labels}_seed{run.seed}",
         ckpt_dir=folder / "models",
         output_dir=folder / ("test" if method == "evaluating" else "train"),
         seed=run.seed,
@@ -141,6 +141,8 @@ def report(labels: int, chosen: dict[str, list[Run]], out: Path) -> list[dict[st
 def main(out: str = "runs/few_labels", pretraining_epochs: int = 120, steps: int = 600) -> None:
     """Run what is not done yet; print a table for each number of labels, write report.json and report.png."""
     root = Path(out).absolute()
+    own = {"pretraining_epochs": pretraining_epochs, "steps": steps, "seeds": SEEDS, "labels": LABELS}
+    keep_settings(root, **own, pretraining=PRETRAINING, fine_tuning=FINE_TUNING)
     write_lists(root)
     reports = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:

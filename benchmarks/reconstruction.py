@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import fire
 
 from benchmarks.self_pretraining import bundle
+from benchmarks.settings import keep_settings
 from monai_mae_ext.files import atomic_write
 
 BUNDLE = "bundles/ct_superpatch_pretraining"
@@ -147,6 +148,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def main(dataset_dir: str, out: str = "runs/reconstruction", seconds: int = SECONDS) -> None:
     """Run what is not done yet; print the table and write ``report.json`` into ``out``."""
     root = Path(out).absolute()
+    keep_settings(root, seconds=seconds, settings=SETTINGS, arms=ARMS)
     data = write_roles(dataset_dir, root)
     epochs = {arm: max(10, round(seconds / seconds_an_epoch(data, root, arm))) for arm in ARMS}
     print("epochs", epochs, flush=True)

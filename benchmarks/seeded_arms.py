@@ -52,7 +52,7 @@ def compare_scans(scores: Mapping[str, ArrayLike], baseline: str) -> list[dict[s
         baseline: an arm.
     """
     values = np.stack([np.asarray(arm, float) for arm in scores.values()])
-    drawn = np.random.default_rng(0).integers(values.shape[2], size=(RESAMPLES, values.shape[2]))
+    drawn = np.random.default_rng(1).integers(values.shape[2], size=(RESAMPLES, values.shape[2]))
     return paired_rows(list(scores), values.mean(2), np.moveaxis(values[:, :, drawn].mean(3), 2, 0), baseline)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.seeded_arms import compare, markdown, save_dots
+from benchmarks.settings import keep_settings
 from monai_mae_ext.files import atomic_write
 
 MAE, CLASSIFIER = "bundles/cxr_mae_pretraining", "bundles/cxr_disease_classification"
@@ -176,6 +177,7 @@ def report(protocol: str, out: Path) -> list[dict[str, Any]]:
 def main(dataset_dir: str, out: str = "runs/self_pretraining", protocols: tuple[str, ...] = tuple(PROTOCOLS)) -> None:
     """Run what is not done yet; print a table a protocol, and write ``report.json`` and ``report.png`` into ``out``."""
     root = Path(out).absolute()
+    keep_settings(root, seeds=SEEDS, pretraining=PRETRAINING, fine_tuning=FINE_TUNING)
     reports = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda job: pretrain(dataset_dir, root, *job), itertools.product(REGION, SEEDS)))

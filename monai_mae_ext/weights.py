@@ -25,7 +25,10 @@ from monai_mae_ext.networks import (
     transfer_encoder,
 )
 
-__all__ = ["export_encoder", "load_pretrained", "load_weights", "read_checkpoint", "start_from"]
+__all__ = ["check_facts", "export_encoder", "load_pretrained", "load_weights", "read_checkpoint", "start_from"]
+
+FREE_FACTS = ("drop_path", "checkpointing")
+"""Constructor arguments that change how a network trains, and nothing of what it computes afterwards."""
 
 StartsFromEncoder = TypeVar("StartsFromEncoder", ViTClassifier, ViTSegmenter)
 
@@ -65,6 +68,27 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str 
             "use the configuration it was trained with, or another ckpt_dir"
         )
     network.load_state_dict(weights)
+
+
+def check_facts(network: nn.Module, facts: Mapping[str, Any], source: str | os.PathLike) -> None:
+    """Compare what no weight's shape tells, such as the number of heads: the arguments that networks were built with.
+
+    Args:
+        network: its ``facts``, if it has any, are its own arguments.
+        facts: those of the network that wrote the weights; what either side does not know is not compared.
+        source: the weights' file.
+
+    Raises:
+        UserError: naming the first difference.
+    """
+    own = json.loads(json.dumps(getattr(network, "facts", {})))
+    theirs = json.loads(json.dumps(dict(facts)))
+    for name in own.keys() & theirs.keys() - set(FREE_FACTS):
+        if own[name] != theirs[name]:
+            raise UserError(
+                f"{source} was trained with {name} {theirs[name]!r}, the network here has {own[name]!r}: set "
+                f"network_def#{name}, or lay the same overlays over this configuration"
+            )
 
 
 def export_encoder(ckpt_dir: str | os.PathLike, out: str | os.PathLike = "encoder.safetensors") -> None:

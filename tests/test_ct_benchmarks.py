@@ -11,6 +11,7 @@ import pytest
 from benchmarks import few_labels, reconstruction
 from benchmarks.reconstruction import Arm
 from benchmarks.seeded_arms import compare_scans
+from monai_mae_ext.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 TINY = {"spacing": [10, 10, 10], "patch_size": 4, "batch_size": 2}
@@ -35,6 +36,8 @@ def test_encoders_are_pretrained_tuned_tested_and_compared(tmp_path: Path, monke
     capsys.readouterr()
     few_labels.main(str(tmp_path), pretraining_epochs=2, steps=2)
     assert "training" not in capsys.readouterr().out, "what is done is not done again"
+    with pytest.raises(UserError, match="made with other settings"):
+        few_labels.main(str(tmp_path), pretraining_epochs=2, steps=4)
 
 
 def test_reconstructions_are_trained_tuned_tested_and_tabulated(volumes: Path, tmp_path: Path, monkeypatch) -> None:

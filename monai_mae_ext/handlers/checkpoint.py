@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
-from monai_mae_ext.weights import load_weights, read_checkpoint
+from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 
 __all__ = ["AtomicCheckpoint", "LoadWeights"]
 
@@ -25,9 +25,14 @@ __all__ = ["AtomicCheckpoint", "LoadWeights"]
 class LoadWeights:
     """Load network weights when the engine starts (for evaluation and inference).
 
+    Where the run's ``last.pt`` lies beside them, the network must have been built as it says.
+
     Args:
         network: the bare network, not its DDP wrapper.
         path: ``model.pt``, a plain state dict.
+
+    Raises:
+        UserError: when called, if the file is missing or holds another architecture.
     """
 
     def __init__(self, network: nn.Module, path: str | os.PathLike) -> None:
@@ -39,6 +44,9 @@ class LoadWeights:
 
     def __call__(self, engine: Workflow) -> None:
         load_weights(self.network, read_checkpoint(self.path), self.path)
+        run = Path(self.path).with_name("last.pt")
+        if run.is_file():
+            check_facts(self.network, read_checkpoint(run).get("facts", {}), self.path)
 
 
 class AtomicCheckpoint:
@@ -116,6 +124,7 @@ class AtomicCheckpoint:
             return
         state = read_checkpoint(self.last, engine.state.device)
         load_weights(self.network, state["network"], self.last)
+        check_facts(self.network, state.get("facts", {}), self.last)
         if state["epoch_length"] != engine.state.epoch_length:
             raise UserError(
                 f"{self.last} was trained with {state['epoch_length']} iterations an epoch, this run has "

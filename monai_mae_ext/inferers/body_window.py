@@ -43,7 +43,8 @@ class BodyWindowInferer(Inferer):
             network's device; None for the input's.
 
     Raises:
-        UserError: for an overlap or an axis out of range.
+        UserError: for an overlap or an axis out of range, or when called with a network of fewer than two classes, of
+            which none is background.
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class BodyWindowInferer(Inferer):
     ) -> None:
         if not 0 <= overlap < 1:
             raise UserError(f"overlap is in [0, 1), not {overlap}")
-        if not set(mirror_axes) <= {0, 1, 2}:
-            raise UserError(f"mirror_axes are spatial axes, of 0, 1 and 2, not {list(mirror_axes)}")
+        if not set(mirror_axes) <= {0, 1, 2} or len(set(mirror_axes)) < len(mirror_axes):
+            raise UserError(f"mirror_axes are spatial axes, of 0, 1 and 2, each once, not {list(mirror_axes)}")
         self.roi_size, self.window_batch, self.overlap = roi_size, window_batch, overlap
         self.mode, self.threshold, self.stitch_device = BlendMode(mode), threshold, stitch_device
         self.flips = [
@@ -110,6 +111,8 @@ class SkipAir:
             return self.air_like(windows)
         found = self.compute(image[touched])
         if self.air is None:
+            if found.shape[1] < 2:
+                raise UserError("a network of one class has no background to put where only air is: set threshold None")
             self.air = F.one_hot(torch.tensor(0), found.shape[1]).to(found) * AIR_LOGIT
         scores = self.air_like(windows)
         scores[touched] = found
@@ -124,9 +127,9 @@ class SkipAir:
 def body_mask(image: Tensor, threshold: float) -> Tensor:
     """Where the patient is, the air inside him too, with a margin of a few voxels.
 
-    The largest connected part above the threshold, its holes filled slice by slice along each axis (lungs and bowel may
-    be cut by the volume's end), in cells of 4 voxels. Thin things beside the patient, such as the table's shell, are
-    left out.
+    The connected parts above the threshold, but those of less than a tenth of the largest, with holes filled slice by
+    slice along each axis (lungs and bowel may be cut by the volume's end), in cells of 4 voxels. Thin things beside the
+    patient, such as the table's shell, are left out.
 
     Args:
         image: ``(B, C, *S)``; the first channel counts.
@@ -137,7 +140,8 @@ def body_mask(image: Tensor, threshold: float) -> Tensor:
     """
     axes = image.ndim - 2
     pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[axes]
-    filled_cells = pool((image[:, :1] > threshold).float(), CELL, ceil_mode=True, count_include_pad=False) > 0.5
+    cell = [min(CELL, side) for side in image.shape[2:]]
+    filled_cells = pool((image[:, :1] > threshold).float(), cell, ceil_mode=True, count_include_pad=False) > 0.5
     cells = np.stack([body_cells(volume) for volume in filled_cells[:, 0].cpu().numpy()])
     mask = torch.from_numpy(cells)[:, None].to(image.device)
     for axis, side in enumerate(image.shape[2:], start=2):
@@ -146,14 +150,15 @@ def body_mask(image: Tensor, threshold: float) -> Tensor:
 
 
 def body_cells(above: np.ndarray) -> np.ndarray:
-    """The largest part of ``above (*cells)``, filled, and a cell more on all sides."""
+    """The large parts of ``above (*cells)``, filled, and a cell more on all sides."""
     parts, count = ndimage.label(above)
     if not count:
         return np.ones_like(above)
-    largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    filled = largest.copy()
+    sizes = np.bincount(parts.ravel())[1:]
+    large = np.isin(parts, 1 + np.flatnonzero(sizes >= sizes.max() / 10))
+    filled = large.copy()
     for axis in range(above.ndim):
         for place in range(above.shape[axis]):
             slice_ = (slice(None),) * axis + (place,)
-            filled[slice_] |= ndimage.binary_fill_holes(largest[slice_])
+            filled[slice_] |= ndimage.binary_fill_holes(large[slice_])
     return ndimage.binary_dilation(filled, np.ones((3,) * above.ndim))

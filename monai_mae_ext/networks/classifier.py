@@ -53,6 +53,7 @@ class ViTClassifier(nn.Module):
         drop_path: float = 0.0,
         norm_eps: float = 1e-5,
         checkpointing: bool = False,
+        attention: str = "full",
     ) -> None:
         facts = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
@@ -65,7 +66,7 @@ class ViTClassifier(nn.Module):
         self.pool_cls = pooling == "cls"
         self.encoder = MaskedEncoder(
             spatial_dims, in_channels, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
-            qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing,
+            qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing, attention,
         )  # fmt: skip
         self.standardize = nn.BatchNorm1d(hidden_size, eps=1e-6, affine=False) if standardize else nn.Identity()
         self.head = nn.Linear(hidden_size, num_classes)

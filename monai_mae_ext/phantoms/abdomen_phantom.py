@@ -34,7 +34,8 @@ class AbdomenPhantom(NamedTuple):
 def abdomen_phantom(seed: int, spacing: Sequence[float] = (2.5, 2.5, 2.5)) -> AbdomenPhantom:
     """Draw a patient and scan him, in the portal venous phase.
 
-    The same seed gives the same anatomy at every spacing, and the same bytes at the same one.
+    The same seed gives the same organs at every spacing, and the same bytes at the same one. Noise, texture and what
+    the stomach holds are drawn anew for each spacing.
 
     Args:
         seed: which patient, at least 0.

@@ -7,7 +7,7 @@ import torch
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.handlers import AtomicCheckpoint, EpochSeed, LoadWeights
-from monai_mae_ext.weights import load_weights, read_checkpoint
+from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 from tests.handlers.conftest import tiny_network
 
 
@@ -92,6 +92,22 @@ def test_wrong_checkpoints_are_named_with_a_cure(make_trainer, tmp_path: Path) -
     (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="last.pt cannot be read as a checkpoint"):
         make_trainer(checkpointed(tmp_path), epochs=2).run()
+
+
+def test_a_network_that_computes_otherwise_with_the_same_weights_is_refused(
+    make_trainer, make_evaluator, tmp_path: Path
+) -> None:
+    make_trainer(checkpointed(tmp_path), epochs=1).run()
+    for changes, message in (({"num_heads": 4}, "num_heads 2, the network here has 4"),
+                             ({"decoder_recall": True}, "decoder_recall False")):  # fmt: skip
+        other = tiny_network(**changes)
+        with pytest.raises(UserError, match=rf"model.pt was trained with {message}"):
+            make_evaluator([LoadWeights(other, tmp_path / "model.pt")], other).run()
+    same = tiny_network(drop_path=0.1, checkpointing=True)
+    make_evaluator([LoadWeights(same, tmp_path / "model.pt")], same).run()
+    facts = {**tiny_network().facts, "attention": "factorised"}
+    with pytest.raises(UserError, match="set network_def#attention, or lay the same overlays"):
+        check_facts(tiny_network(), facts, "last.pt")
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:

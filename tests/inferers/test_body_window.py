@@ -6,7 +6,7 @@ from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.inferers import BodyWindowInferer, body_mask
+from monai_mae_ext.inferers import BodyWindowInferer, body_mask, body_window
 from monai_mae_ext.phantoms import abdomen_phantom
 
 
@@ -70,7 +70,7 @@ def test_without_a_threshold_all_windows_are_computed() -> None:
 
 
 def test_a_scan_smaller_than_a_window_and_one_of_air_are_segmented() -> None:
-    for image in (torch.rand(1, 1, 10, 20, 12), torch.zeros(2, 1, 20, 20, 20)):
+    for image in (torch.rand(1, 1, 10, 20, 3), torch.zeros(2, 1, 20, 20, 20)):
         found = BodyWindowInferer(16)(image, Scores())
         assert found.shape == (len(image), 4, *image.shape[2:]) and found.isfinite().all()
 
@@ -82,14 +82,32 @@ def test_mirrored_views_are_averaged() -> None:
     torch.testing.assert_close(BodyWindowInferer(16, mirror_axes=(0, 2))(image, network), expected)
 
 
-def test_windows_are_put_together_on_another_device() -> None:
-    image, _ = man_in_air()
-    assert BodyWindowInferer(16, stitch_device="cpu")(image, Scores()).device.type == "cpu"
+def test_windows_are_computed_where_the_scan_is_and_put_together_on_another_device(monkeypatch) -> None:
+    asked = {}
+    monkeypatch.setattr(body_window, "sliding_window_inference", lambda *args, **options: asked.update(options))
+    BodyWindowInferer(16, stitch_device="meta")(torch.rand(1, 1, 16, 16, 16), Scores())
+    assert asked["device"] == "meta" and asked["sw_device"] == torch.device("cpu")
+
+
+def test_two_legs_are_both_the_patient() -> None:
+    image = torch.zeros(1, 1, 64, 32, 16)
+    image[:, :, 4:20, 8:24] = 0.5
+    image[:, :, 40:54, 8:24] = 0.5
+    assert body_mask(image, 0.0)[image > 0].all()
+
+
+def test_a_network_without_background_is_refused() -> None:
+    with pytest.raises(UserError, match="has no background"):
+        BodyWindowInferer(16)(torch.rand(1, 1, 16, 16, 16), Scores(classes=1))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"overlap": 1.0}, r"overlap is in \[0, 1\), not 1.0"), ({"mirror_axes": [3]}, "mirror_axes are spatial axes")],
+    [
+        ({"overlap": 1.0}, r"overlap is in \[0, 1\), not 1.0"),
+        ({"mirror_axes": [3]}, "mirror_axes are spatial axes"),
+        ({"mirror_axes": [1, 1]}, "each once"),
+    ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
