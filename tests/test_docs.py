@@ -62,7 +62,7 @@ def shrunk(command: str) -> str:
     tiny = next(named, TINY["cxr_mae_pretraining"])
     for argument, smaller in SMALLER.items():
         command = re.sub(rf"--({argument}) \S+", rf"--\1 {smaller}" if smaller else "", command)
-    command = command.replace('\'["cxr_224", "cxr_1280"]\'', "'[\"smoke\"]'")
+    command = re.sub(r"--cases '\[.*?\]'", "--cases '[\"smoke\"]'", command)
     overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{tiny}']\"", command)
 

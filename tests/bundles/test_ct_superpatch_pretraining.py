@@ -114,6 +114,23 @@ def test_mistakes_end_in_one_clear_line(volumes: Path, tmp_path: Path, overrides
     assert done.stderr.splitlines()[-1].startswith("error: ") and message in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("overlay", ["factorised", "predict_all"])
+def test_overlays_lie_over_training_and_inference(overlay: str) -> None:
+    networks, maskings = [], []
+    for config in ("train", "inference"):
+        parser = ConfigParser(
+            ConfigParser.load_config_files(
+                [str(BUNDLES / NAME / "configs" / f"{config}.json"), str(TINY)]
+                + [str(BUNDLES / NAME / "configs" / f"{overlay}.json")]
+            )
+        )
+        networks.append(parser.get_parsed_content("network_def"))
+        maskings.append(parser.get_parsed_content("validation_masking"))
+    assert networks[0].facts == networks[1].facts and type(maskings[0]) is type(maskings[1])
+    assert networks[0].encoder.factorised == (overlay == "factorised")
+    assert networks[0].decoder.recall == (overlay == "predict_all")
+
+
 def test_training_and_inference_describe_one_network_and_one_preprocessing() -> None:
     train, infer = ConfigParser(), ConfigParser()
     train.read_config(str(BUNDLES / NAME / "configs" / "train.json"))
@@ -123,4 +140,4 @@ def test_training_and_inference_describe_one_network_and_one_preprocessing() -> 
         assert infer[key] == train[key]
     notes = lambda steps: [{key: value for key, value in step.items() if key != "_desc_"} for step in steps]  # noqa: E731
     assert infer["deterministic_transforms"] == notes(train["train#deterministic_transforms"])
-    assert notes([infer["masking"]]) == notes([train["validation_masking"]])
+    assert notes([infer["validation_masking"]]) == notes([train["validation_masking"]])
