@@ -6,7 +6,8 @@ DATASET_DIR has a ``dataset.json`` of the Decathlon's layout with ``training`` a
 official validation volumes test, and are read only for the report; the last four training volumes validate. Every run
 is the bundle ``ct_superpatch_pretraining`` with overrides, as many epochs as fit into the same seconds (measured, one
 thread); one that is finished is not run again. An arm's learning rate is that with the best validation PSNR of
-unmasked volumes with the first seed. Jobs run side by side, one for each core, with one thread each.
+unmasked volumes with the first seed; where that was the lowest or the highest of those tried, more were tried. Jobs run
+side by side, one for each core, with one thread each.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ BASE_LRS = (0.064, 0.128, 0.256)
 SMALL = {"network_def#num_layers": 2, "network_def#decoder_num_layers": 1}
 PLAIN = {"network_def#num_res_units": 0}
 ARMS = {
-    "MAE, all tokens predicted": Arm(("predict_all",), SMALL, BASE_LRS),
+    "MAE, all tokens predicted": Arm(("predict_all",), SMALL, (*BASE_LRS, 0.512)),
     "MAE": Arm((), SMALL, BASE_LRS[1:2]),
     "AE": Arm(("baseline_ae",), PLAIN | {"network_def#channels": [16, 48, 96, 170]}, BASE_LRS),
     "VAE": Arm(
         ("baseline_vae",),
         PLAIN | {"network_def#channels": [16, 32, 64, 32], "network_def#latent_size": 352, "loss#penalty_weight": 0.01},
-        BASE_LRS,
+        (0.016, 0.032, *BASE_LRS[:2]),
     ),
     "VQ-VAE": Arm(("baseline_vqvae",), PLAIN | {"network_def#channels": [16, 48, 112]}, BASE_LRS),
 }
