@@ -37,6 +37,7 @@ SMALLER = {
     "side": "600",
     "max_side": "200",
     "epochs|train#trainer#max_epochs": "2",
+    "val_interval": "1",
     "batch_size": "4",
     "validation_fraction": "",
     "rounds": "1",
