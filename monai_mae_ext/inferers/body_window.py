@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.inferers import Inferer, sliding_window_inference
+from monai.data.utils import compute_importance_map, dense_patch_slices
+from monai.inferers import Inferer
 from monai.utils import BlendMode, ensure_tuple_rep
 from scipy import ndimage
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ __all__ = ["BodyWindowInferer", "body_mask"]
 CELL = 4
 """Voxels along the side of the cells in which the body is looked for."""
 AIR_LOGIT = 10.0
-"""What the background scores in windows that are not computed; all else scores 0."""
+"""What the background scores where no window was computed; all else scores 0."""
 
 
 class BodyWindowInferer(Inferer):
@@ -70,58 +70,46 @@ class BodyWindowInferer(Inferer):
         ]
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
-        """Scores ``(B, num_classes, *S)`` of ``inputs (B, C, *S)``."""
-        compute: Callable[[Tensor], Tensor] = partial(self.compute, network=network)
+        """Scores ``(B, num_classes, *S)`` of ``inputs (B, C, *S)``, float32."""
+        size = list(inputs.shape[2:])
+        roi = list(ensure_tuple_rep(self.roi_size, len(size)))
+        margins = [max(0, wanted - side) for wanted, side in zip(roi, size, strict=True)]
+        before = [margin // 2 for margin in margins]
+        pad = [part for start, margin in zip(before, margins, strict=True) for part in (margin - start, start)]
+        scores = self.blend(F.pad(inputs.as_subclass(Tensor), pad[::-1]), roi, network)
+        for axis, (start, side) in enumerate(zip(before, size, strict=True), start=2):
+            scores = scores.narrow(axis, start, side)
+        return scores
+
+    def blend(self, image: Tensor, roi: list[int], network: nn.Module) -> Tensor:
+        """Scores of an image that is at least as large as a window, on the stitching device."""
+        grid = dense_patch_slices(image.shape[2:], roi, [max(1, int(side * (1 - self.overlap))) for side in roi])
+        where: list[tuple[int, Any]] = list(itertools.product(range(len(image)), grid))
         if self.threshold is not None:
-            inputs = torch.cat([inputs, body_mask(inputs, self.threshold).to(inputs)], dim=1)
-            compute = SkipAir(compute)
-        return sliding_window_inference(  # type: ignore[return-value]
-            inputs,
-            ensure_tuple_rep(self.roi_size, inputs.ndim - 2),
-            self.window_batch,
-            compute,
-            overlap=self.overlap,
-            mode=self.mode,
-            sw_device=inputs.device,
-            device=self.stitch_device or inputs.device,
-        )
+            body = body_mask(image, self.threshold)[:, 0].cpu()
+            where = [(sample, box) for sample, box in where if body[(sample, *box)].any()]
+        device = self.stitch_device or image.device
+        weight = compute_importance_map(tuple(roi), self.mode, dtype=torch.float32).to(device)
+        total = torch.zeros(len(image), 1, *image.shape[2:], device=device)
+        scores = total  # the first window tells how many classes there are
+        for start in range(0, len(where), self.window_batch):
+            batch = [(sample, slice(None), *box) for sample, box in where[start : start + self.window_batch]]
+            found = self.compute(torch.stack([image[place] for place in batch]), network).to(device)
+            if start == 0:
+                scores = total.repeat(1, found.shape[1], *[1] * len(roi))
+            for place, score in zip(batch, found, strict=True):
+                scores[place] += score * weight
+                total[place] += weight
+        if len(where) < len(image) * len(grid):
+            if scores.shape[1] == 1:
+                raise UserError("a network of one class has no background to put where only air is: set threshold None")
+            scores[:, :1] += AIR_LOGIT * (total == 0)
+        return scores / total.masked_fill(total == 0, 1)
 
     def compute(self, windows: Tensor, network: nn.Module) -> Tensor:
         """Scores of windows, averaged over their mirror images."""
         views = (network(windows.flip(axes)).flip(axes) if axes else network(windows) for axes in self.flips)
         return sum(views, start=torch.zeros(())) / len(self.flips)
-
-
-class SkipAir:
-    """Computes only those windows whose last channel, a mask, is not empty.
-
-    Args:
-        compute: from windows without the mask ``(B, C, *R)`` to scores ``(B, num_classes, *R)``.
-    """
-
-    def __init__(self, compute: Callable[[Tensor], Tensor]) -> None:
-        self.compute = compute
-        self.air: Tensor | None = None
-
-    def __call__(self, windows: Tensor) -> Tensor:
-        image, touched = windows[:, :-1], windows[:, -1].flatten(1).any(dim=1)
-        if self.air is None:
-            touched[0] = True  # how many classes there are shows only when a window has been computed
-        if not touched.any():
-            return self.air_like(windows)
-        found = self.compute(image[touched])
-        if self.air is None:
-            if found.shape[1] < 2:
-                raise UserError("a network of one class has no background to put where only air is: set threshold None")
-            self.air = F.one_hot(torch.tensor(0), found.shape[1]).to(found) * AIR_LOGIT
-        scores = self.air_like(windows)
-        scores[touched] = found
-        return scores
-
-    def air_like(self, windows: Tensor) -> Tensor:
-        """Scores of windows that are not computed."""
-        axes = windows.ndim - 2
-        return self.air.view(1, -1, *[1] * axes).repeat(len(windows), 1, *windows.shape[2:])  # type: ignore[union-attr]
 
 
 def body_mask(image: Tensor, threshold: float) -> Tensor:

@@ -6,7 +6,7 @@ from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.inferers import BodyWindowInferer, body_mask, body_window
+from monai_mae_ext.inferers import BodyWindowInferer, body_mask
 from monai_mae_ext.phantoms import abdomen_phantom
 
 
@@ -82,11 +82,19 @@ def test_mirrored_views_are_averaged() -> None:
     torch.testing.assert_close(BodyWindowInferer(16, mirror_axes=(0, 2))(image, network), expected)
 
 
-def test_windows_are_computed_where_the_scan_is_and_put_together_on_another_device(monkeypatch) -> None:
-    asked = {}
-    monkeypatch.setattr(body_window, "sliding_window_inference", lambda *args, **options: asked.update(options))
-    BodyWindowInferer(16, stitch_device="meta")(torch.rand(1, 1, 16, 16, 16), Scores())
-    assert asked["device"] == "meta" and asked["sw_device"] == torch.device("cpu")
+def test_windows_are_computed_where_the_scan_is_and_put_together_on_another_device() -> None:
+    network = Scores()
+    found = BodyWindowInferer(16, stitch_device="meta")(torch.rand(1, 1, 20, 16, 16), network)
+    assert found.device.type == "meta" and found.shape == (1, 4, 20, 16, 16) and network.windows == 2
+
+
+def test_every_sample_of_a_batch_has_its_own_body() -> None:
+    image, _ = man_in_air()
+    batch = torch.cat([image, image.flip(2)])
+    network = Scores()
+    found = BodyWindowInferer(16)(batch, network)
+    for sample, alone in enumerate(batch):
+        torch.testing.assert_close(found[sample : sample + 1], BodyWindowInferer(16)(alone[None], network))
 
 
 def test_two_legs_are_both_the_patient() -> None:
@@ -98,7 +106,7 @@ def test_two_legs_are_both_the_patient() -> None:
 
 def test_a_network_without_background_is_refused() -> None:
     with pytest.raises(UserError, match="has no background"):
-        BodyWindowInferer(16)(torch.rand(1, 1, 16, 16, 16), Scores(classes=1))
+        BodyWindowInferer(16)(man_in_air()[0], Scores(classes=1))
 
 
 @pytest.mark.parametrize(
