@@ -77,7 +77,7 @@ def compare(image: Tensor, body: Tensor, network: Counting, rounds: int) -> str:
     return f"{cells[0]} | {cells[1]} | {speedup:.2f}x | {differ} of {int(body.sum())}"
 
 
-def main(ckpt_dir: str, spacings: tuple[float, ...] = (1.5, 2.0, 3.0, 4.0), rounds: int = 3) -> None:
+def main(ckpt_dir: str, spacings: tuple[float, ...] = (1.5, 2.0, 3.0), rounds: int = 3) -> None:
     """Print a table, two rows a spacing."""
     segmenter = ViTSegmenter(**read_checkpoint(f"{ckpt_dir}/last.pt")["facts"]).eval()
     load_weights(segmenter, read_checkpoint(f"{ckpt_dir}/model.pt"), ckpt_dir)

@@ -11,6 +11,15 @@ from monai_mae_ext.phantoms import write_chest_phantoms
 from tests.volumes import write_volumes
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests between workers: those of a file, with its fixtures, go to one, but each page of the docs goes on
+    its own, and first, because pages take long."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
+    for item in items:
+        group = item.nodeid if item.path.name == "test_docs.py" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group)))
+
+
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ChestX-ray14 layout of phantoms, a quarter of them DICOM."""
