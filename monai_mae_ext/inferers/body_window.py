@@ -97,14 +97,16 @@ class BodyWindowInferer(Inferer):
             found = self.compute(torch.stack([image[place] for place in batch]), network).to(device)
             if start == 0:
                 scores = total.repeat(1, found.shape[1], *[1] * len(roi))
-            for place, score in zip(batch, found, strict=True):
-                scores[place] += score * weight
+            for place, score in zip(batch, found * weight, strict=True):
+                scores[place] += score
                 total[place] += weight
         if len(where) < len(image) * len(grid):
             if scores.shape[1] == 1:
                 raise UserError("a network of one class has no background to put where only air is: set threshold None")
-            scores[:, :1] += AIR_LOGIT * (total == 0)
-        return scores / total.masked_fill(total == 0, 1)
+            air = total == 0
+            scores[:, :1].masked_fill_(air, AIR_LOGIT)
+            total.masked_fill_(air, 1)
+        return scores.div_(total)
 
     def compute(self, windows: Tensor, network: nn.Module) -> Tensor:
         """Scores of windows, averaged over their mirror images."""
