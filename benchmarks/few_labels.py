@@ -15,8 +15,6 @@ import csv
 import itertools
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +30,7 @@ from benchmarks.settings import keep_settings
 from monai_mae_ext.data import volume_datalist
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms import write_abdomen_phantoms
+from monai_mae_ext.weights import export_encoder
 
 MAE, SEGMENTER = "bundles/ct_superpatch_pretraining", "bundles/ct_multiorgan_segmentation"
 SEEDS = (0, 1, 2)
@@ -83,8 +82,7 @@ def pretrain(out: Path, seed: int, epochs: int) -> None:
     keys = {"dataset_dir": out / "data" / "all", "ckpt_dir": folder / "models", "output_dir": folder}
     schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
     bundle(MAE, "training", ("train", "quick"), folder / "log.txt", seed=seed, **keys, **schedule, **PRETRAINING)
-    command = [sys.executable, "-m", "monai_mae_ext", "export", "--ckpt_dir", str(folder / "models")]
-    subprocess.run([*command, "--out", str(encoder)], check=True, stdout=subprocess.DEVNULL)
+    export_encoder(folder / "models", encoder)
     print("pre-trained", seed, flush=True)
 
 

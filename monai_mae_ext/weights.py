@@ -33,8 +33,13 @@ FREE_FACTS = ("drop_path", "checkpointing")
 StartsFromEncoder = TypeVar("StartsFromEncoder", ViTClassifier, ViTSegmenter)
 
 
-def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu", mmap: bool = False) -> dict[str, Any]:
     """Read tensors and plain values (never code) from a file.
+
+    Args:
+        path: of ``torch.save``.
+        device: where tensors go.
+        mmap: leave tensors on disk until they are used, for who wants the plain values.
 
     Raises:
         UserError: if the file is missing or is no checkpoint.
@@ -42,7 +47,7 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
     if not Path(path).is_file():
         raise UserError(f"no checkpoint at {path}: train first, or correct the path")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True, mmap=mmap)
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): delete it or restore a copy"

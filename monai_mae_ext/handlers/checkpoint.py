@@ -46,7 +46,7 @@ class LoadWeights:
         load_weights(self.network, read_checkpoint(self.path), self.path)
         run = Path(self.path).with_name("last.pt")
         if run.is_file():
-            check_facts(self.network, read_checkpoint(run).get("facts", {}), self.path)
+            check_facts(self.network, read_checkpoint(run, mmap=True).get("facts", {}), self.path)
 
 
 class AtomicCheckpoint:

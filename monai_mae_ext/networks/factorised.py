@@ -5,8 +5,9 @@ A block's own weights do not change, so that an encoder keeps MONAI's names and 
 ``S`` slices a block then compares ``N * (N / S)`` or ``N * S`` pairs instead of ``N * N``.
 
 The tokens must fill a smaller grid, as all tokens do and those that ``PlaneOrAxisMasking`` leaves: some columns, the
-same in all slices seen. Stochastic depth drops a block's branch for single slices or columns, not for whole samples.
-In row-major order with the slices across the last axis they are then ``(columns, slices)``.
+same in all slices seen. In row-major order with the slices across the last axis they are then ``(columns, slices)``.
+
+Stochastic depth drops a block's branch for single slices or columns, not for whole samples.
 """
 
 from __future__ import annotations
