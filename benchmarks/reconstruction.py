@@ -59,7 +59,7 @@ ARMS = {
         PLAIN | {"network_def#channels": [16, 32, 64, 32], "network_def#latent_size": 352, "loss#penalty_weight": 0.01},
         (0.016, 0.032, *BASE_LRS[:2]),
     ),
-    "VQ-VAE": Arm(("baseline_vqvae",), PLAIN | {"network_def#channels": [16, 48, 112]}, BASE_LRS),
+    "VQ-VAE": Arm(("baseline_vqvae",), PLAIN | {"network_def#channels": [16, 48, 112]}, (0.016, 0.032, *BASE_LRS)),
 }
 """As many weights in each, within a twentieth. The plain MAE was never asked for visible tokens: it stands beside the
 comparison, for its hidden voxels."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_module
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -55,11 +56,14 @@ def commands(page: Path, language: str) -> list[str]:
     return [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def shrunk(command: str) -> str:
-    """The command on few small films, with the tests' tiny network laid over it, so that it takes seconds."""
-    for letter, bundle in SHORT.items():
-        command = command.replace(f"${letter}/", f"bundles/{bundle}/")
-    named = (tiny for bundle, tiny in TINY.items() if bundle in command)
+def shrunk(command: str, bundle: str = "") -> str:
+    """The command on few small films, with the tests' tiny network laid over it, so that it takes seconds.
+
+    ``bundle`` is that of a command that names none.
+    """
+    for letter, name in SHORT.items():
+        command = command.replace(f"${letter}/", f"bundles/{name}/")
+    named = (tiny for name, tiny in TINY.items() if name in command + bundle)
     tiny = next(named, TINY["cxr_mae_pretraining"])
     for argument, smaller in SMALLER.items():
         command = re.sub(rf"--({argument}) \S+", rf"--\1 {smaller}" if smaller else "", command)
@@ -68,12 +72,31 @@ def shrunk(command: str) -> str:
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{tiny}']\"", command)
 
 
+def python_calls(folder: Path, lines: list[str]) -> list[list[str]]:
+    """What the shell makes of lines: module and arguments of each ``python -m`` or ``torchrun``."""
+    script = [
+        "set -euo pipefail",
+        """python() { printf '%s\\0' $# "$@"; }""",
+        """torchrun() { python -m torch.distributed.run "$@"; }""",
+        *lines,
+    ]
+    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=folder, capture_output=True, text=True, check=True)
+    words, calls = iter(done.stdout.split("\0")[:-1]), []
+    for count in words:
+        option, *call = itertools.islice(words, int(count))
+        assert option == "-m", call
+        calls.append(call)
+    return calls
+
+
 def run_page(folder: Path, lines: list[str]) -> str:
     """Run shell commands one after the other in ``folder``; returns what they printed."""
-    script = ["set -euo pipefail", f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"', *lines]
-    done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=folder, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    return done.stdout
+    printed = []
+    for module, *arguments in python_calls(folder, lines):
+        done = run_module(module, arguments, folder)
+        assert done.returncode == 0, f"{module} {arguments}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
+        printed.append(done.stdout)
+    return "".join(printed)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -90,7 +113,7 @@ def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> Non
     lines = [shrunk(line) for line in lines]
     if python := commands(page, "python"):
         (tmp_path / "page.py").write_text("\n".join(python))
-        lines.append("python page.py")
+        lines.append("python -m page")
     printed = run_page(tmp_path, lines)
     for expected in re.findall(r"^prints `(.*?)`", page.read_text(), re.MULTILINE):
         assert expected in printed
@@ -101,7 +124,7 @@ def test_commands_of_model_cards(card: Path, films: Path, volumes: Path, tmp_pat
     """They run from the bundle's own folder, with its defaults for where things go."""
     bundle = tmp_path / card.parts[-3]
     shutil.copytree(card.parents[1], bundle, ignore=shutil.ignore_patterns("models", "eval"))
-    lines = [shrunk(f"cd ../{bundle.name}; {line}") for line in commands(card, "bash")]
+    lines = [shrunk(line, bundle.name) for line in commands(card, "bash")]
     data = volumes if bundle.name.startswith("ct_") else films
     run_page(bundle, [line.replace("--dataset_dir DIR", f"--dataset_dir {data}") for line in lines])
     pictures = [path for kind in ("panel", "saliency", "overlay") for path in (bundle / "eval").rglob(f"*_{kind}.png")]

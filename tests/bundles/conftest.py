@@ -1,28 +1,34 @@
-"""Running bundles the way users do: through ``python -m monai.bundle`` in a process of its own."""
+"""Running bundles the way users do: as ``python -m monai.bundle``, in a process of its own."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.processes import run_module
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 TINY = Path(__file__).parent / "tiny.json"
 
 
-def bundle_command(bundle: str, verb: str, configs: Sequence[str], **overrides: object) -> list[str]:
-    """The command line; ``configs`` are file names in the bundle's ``configs`` or whole paths; ``__`` stands for
-    ``#``."""
+def bundle_arguments(bundle: str, verb: str, configs: Sequence[str], **overrides: object) -> list[str]:
+    """What follows ``python -m monai.bundle``; ``configs`` are file names in the bundle's ``configs`` or whole paths;
+    ``__`` stands for ``#``."""
     folder = BUNDLES / bundle
     files = [str(folder / "configs" / name) for name in configs]
-    words = ["-m", "monai.bundle", "run", *verb.split(), "--config_file", str(files), "--bundle_root", str(folder)]
+    words = ["run", *verb.split(), "--config_file", str(files), "--bundle_root", str(folder)]
     for key, value in overrides.items():
         words += [f"--{key.replace('__', '#')}", str(value)]
-    return [sys.executable, *words]
+    return words
 
 
 def run_bundle(bundle: str, verb: str, configs: Sequence[str], **overrides: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        bundle_command(bundle, verb, configs, **overrides), capture_output=True, text=True, timeout=300
-    )
+    return run_module("monai.bundle", bundle_arguments(bundle, verb, configs, **overrides))
+
+
+def run_bundle_in_two_processes(
+    bundle: str, verb: str, configs: Sequence[str], **overrides: object
+) -> subprocess.CompletedProcess:
+    words = ["--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
+    return run_module("torch.distributed.run", [*words, *bundle_arguments(bundle, verb, configs, **overrides)])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,7 @@ from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.metrics import roc_auc
 from monai_mae_ext.networks import MaskedAutoencoder, load_encoder, save_encoder
-from tests.bundles.conftest import BUNDLES, bundle_command, run_bundle
+from tests.bundles.conftest import BUNDLES, run_bundle, run_bundle_in_two_processes
 
 NAME = "cxr_disease_classification"
 TINY = Path(__file__).parent / "tiny_classifier.json"
@@ -164,13 +162,11 @@ def test_own_labels_and_two_processes(films: Path, tmp_path: Path) -> None:
         shutil.copy(films / "images" / name, folder / name)
     lines = [f"{name},{name[:8]},{number % 2},{number % 3 == 0:d}" for number, name in enumerate(names)]
     (folder / "labels.csv").write_text("\n".join(["image,patient,tube,pacemaker", *lines]) + "\n")
-    command = bundle_command(
+    done = run_bundle_in_two_processes(
         NAME, "training", [*TRAIN, "multi_gpu_train.json"], dataset_dir=folder, ckpt_dir=tmp_path / "models",
         output_dir=tmp_path / "train", label_names="['tube','pacemaker']", device="cpu", backend="gloo",
         batch_size=4,
     )  # fmt: skip
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run([*torchrun, *command[1:]], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert torch.load(tmp_path / "models" / "last.pt", weights_only=True)["epoch"] == 2
     calibration = json.loads((tmp_path / "models" / "calibration.json").read_text())

@@ -17,7 +17,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
 from monai_mae_ext.handlers.history import read_history
-from tests.bundles.conftest import BUNDLES, TINY, bundle_command, run_bundle
+from tests.bundles.conftest import BUNDLES, TINY, bundle_arguments, run_bundle, run_bundle_in_two_processes
 
 NAME = "cxr_mae_pretraining"
 TRAIN = ["train.json", str(TINY)]
@@ -129,9 +129,8 @@ def test_real_films_go_the_same_way(real_data: Path, tmp_path: Path) -> None:
 
 def test_kill_and_resume_gives_the_same_bits(trained: Path, films: Path, tmp_path: Path) -> None:
     keys = {"dataset_dir": films, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train"}
-    process = subprocess.Popen(
-        bundle_command(NAME, "training", TRAIN, **keys), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "monai.bundle", *bundle_arguments(NAME, "training", TRAIN, **keys)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (tmp_path / "models" / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -167,12 +166,10 @@ def test_same_command_again_trains_no_further_and_more_epochs_train_on(
 
 
 def test_two_processes_train_together(films: Path, tmp_path: Path) -> None:
-    command = bundle_command(
+    done = run_bundle_in_two_processes(
         NAME, "training", [*TRAIN, "multi_gpu_train.json"], dataset_dir=films, ckpt_dir=tmp_path / "models",
         output_dir=tmp_path / "train", epochs=2, device="cpu", backend="gloo",
     )  # fmt: skip
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run([*torchrun, *command[1:]], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert last(tmp_path / "models")["epoch"] == 2
     assert len(read_history(tmp_path / "train" / "history.csv")) == 2

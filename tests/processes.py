@@ -1,0 +1,47 @@
+"""Commands of a user, each in a process of its own: forked from one that has imported MONAI, which takes seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["monai.bundle", "ignite.engine", "monai_mae_ext.handlers"])
+
+
+def run_module(
+    module: str, arguments: Sequence[str], folder: str | Path = ".", timeout: float = 300
+) -> subprocess.CompletedProcess:
+    """What ``python -m module arguments`` in ``folder`` returns and prints, as ``subprocess.run`` tells it."""
+    with tempfile.TemporaryDirectory() as logs:
+        out, err = Path(logs, "out"), Path(logs, "err")
+        process = FORKS.Process(
+            target=_be_python, args=(module, list(arguments), str(folder), dict(os.environ), str(out), str(err))
+        )
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired([module, *arguments], timeout)
+        words = [path.read_text() if path.exists() else "" for path in (out, err)]
+        return subprocess.CompletedProcess([module, *arguments], process.exitcode, *words)
+
+
+def _be_python(module: str, arguments: list[str], folder: str, environment: dict[str, str], *logs: str) -> None:
+    for number, log in enumerate(logs, start=1):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[0] = os.getcwd()
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
