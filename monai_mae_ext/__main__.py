@@ -10,7 +10,7 @@ import fire
 from monai_mae_ext.bench import bench
 from monai_mae_ext.data import audit
 from monai_mae_ext.errors import show_user_errors
-from monai_mae_ext.phantoms import write_abdomen_phantoms, write_chest_phantoms
+from monai_mae_ext.phantoms import write_abdomen_phantoms, write_brain_phantoms, write_chest_phantoms
 from monai_mae_ext.weights import export_encoder
 
 
@@ -26,6 +26,7 @@ VERBS = {
     "export": export_encoder,
     "phantoms": write_chest_phantoms,
     "ct_phantoms": write_abdomen_phantoms,
+    "mri_phantoms": write_brain_phantoms,
 }
 
 if __name__ == "__main__":

@@ -3,15 +3,21 @@
 from monai_mae_ext.phantoms.abdomen_anatomy import ORGANS
 from monai_mae_ext.phantoms.abdomen_phantom import AbdomenPhantom, abdomen_phantom
 from monai_mae_ext.phantoms.abdomen_phantom_dataset import write_abdomen_phantoms
+from monai_mae_ext.phantoms.brain_phantom import MODALITIES, BrainPhantom, brain_phantom
+from monai_mae_ext.phantoms.brain_phantom_dataset import write_brain_phantoms
 from monai_mae_ext.phantoms.chest_phantom import ChestPhantom, chest_phantom
 from monai_mae_ext.phantoms.chest_phantom_dataset import write_chest_phantoms
 
 __all__ = [
+    "MODALITIES",
     "ORGANS",
     "AbdomenPhantom",
+    "BrainPhantom",
     "ChestPhantom",
     "abdomen_phantom",
+    "brain_phantom",
     "chest_phantom",
     "write_abdomen_phantoms",
+    "write_brain_phantoms",
     "write_chest_phantoms",
 ]

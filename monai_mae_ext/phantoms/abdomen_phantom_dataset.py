@@ -9,7 +9,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from monai_mae_ext.errors import UserError
@@ -17,13 +16,12 @@ from monai_mae_ext.figures import save_contact_sheet
 from monai_mae_ext.figures_volume import plane_of
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms.abdomen_anatomy import ORGANS
-from monai_mae_ext.phantoms.abdomen_phantom import AbdomenPhantom, abdomen_phantom
+from monai_mae_ext.phantoms.abdomen_phantom import abdomen_phantom
 from monai_mae_ext.phantoms.record import is_complete, write_record
+from monai_mae_ext.phantoms.storage import as_stored
 
 __all__ = ["write_abdomen_phantoms"]
 
-ORIENTATIONS = ("RAS", "LPS", "LAS", "RPI", "PSR")
-TILT_DEGREES = 5.0
 VOLUMES_SHOWN = 4
 
 
@@ -83,24 +81,13 @@ def write_volume(folder: Path, number: int, seed: int, spacing: float, suffix: s
     rng = np.random.default_rng([seed, number])
     plane = spacing * rng.uniform(0.85, 1.15)
     phantom = abdomen_phantom(int(rng.integers(2**31)), (plane, plane, spacing * rng.uniform(1, 1.6)))
-    tilt = np.eye(4)
-    if number % 4 == 3:
-        tilt[:3, :3] = Rotation.from_euler("xyz", rng.uniform(-TILT_DEGREES, TILT_DEGREES, 3), degrees=True).as_matrix()
     name = f"phantom_{number + 1:04d}.nii.gz"
     item = {"image": f"images{suffix}/{name}", "label": f"labels{suffix}/{name}"}
-    orientation = ORIENTATIONS[number % len(ORIENTATIONS)]
-    for key, volume in zip(item, as_stored(phantom, tilt, orientation), strict=True):
+    stored = as_stored((phantom.image, phantom.label), phantom.affine, number, rng)
+    for key, volume in zip(item, stored, strict=True):
         with atomic_write(folder / item[key]) as path:
             nib.save(volume, path)
     return item
-
-
-def as_stored(phantom: AbdomenPhantom, tilt: np.ndarray, orientation: str) -> list[nib.Nifti1Image]:
-    """Image and label, tilted in space, their axes flipped and permuted."""
-    ras, wanted = (nib.orientations.axcodes2ornt(codes) for codes in ("RAS", orientation))
-    turn = nib.orientations.ornt_transform(ras, wanted)
-    volumes = (nib.Nifti1Image(values, tilt @ phantom.affine) for values in (phantom.image, phantom.label))
-    return [volume.as_reoriented(turn) for volume in volumes]
 
 
 def save_overview(path: Path, folder: Path, items: Sequence[dict[str, str]]) -> None:
