@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one."""
+"""Writing files so that a crash never leaves half of one, and nothing outside the folder that was named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "name_inside"]
 
 
 @contextmanager
@@ -28,6 +28,19 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def name_inside(path: str | os.PathLike, folder: str | os.PathLike) -> Path:
+    """Return ``path`` relative to ``folder``, for results that are named after their source.
+
+    Of a source outside the folder, which a data list may name, it is the whole path without its root: never a way out
+    of the folder that results go to.
+    """
+    relative = Path(os.path.relpath(path, folder))
+    if ".." in relative.parts:
+        whole = Path(os.path.abspath(path))
+        relative = whole.relative_to(whole.anchor)
+    return relative
 
 
 def sync_folder(folder: Path) -> None:

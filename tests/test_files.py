@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from monai_mae_ext.files import atomic_write
+from monai_mae_ext.files import atomic_write, name_inside
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and umask are POSIX")
 
@@ -64,3 +65,9 @@ def test_two_files_of_one_folder_can_be_written_at_once(tmp_path):
         first.write_text("a")
         second.write_text("b")
     assert (tmp_path / "a.txt").read_text() == "a" and (tmp_path / "b.txt").read_text() == "b"
+
+
+def test_results_are_named_after_their_source_and_stay_inside(tmp_path: Path) -> None:
+    assert name_inside(tmp_path / "a" / "scan.nii.gz", tmp_path) == Path("a/scan.nii.gz")
+    outside = name_inside(tmp_path / "other" / "scan.nii.gz", tmp_path / "data")
+    assert ".." not in outside.parts and not outside.is_absolute() and outside.parts[-2:] == ("other", "scan.nii.gz")

@@ -17,7 +17,7 @@ from torch import Tensor
 from monai_mae_ext.data import SkippingDataset
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.figures_classification import save_saliency
-from monai_mae_ext.files import atomic_write
+from monai_mae_ext.files import atomic_write, name_inside
 from monai_mae_ext.handlers.calibrate import CALIBRATION, FAMILIARITY
 from monai_mae_ext.handlers.classification_report import write_rows
 from monai_mae_ext.handlers.collect import CollectOutputs
@@ -101,7 +101,7 @@ class SavePredictions:
         thresholds = [0.5 if value is None else value for value in self.calibration.thresholds]
         top = int((probabilities / torch.tensor(thresholds).clamp(min=1e-6)).argmax())
         relevance = token_occlusion(self.network, film.to(engine.state.device))[top].cpu()
-        target = self.output_dir / Path(os.path.relpath(path, self.dataset_dir)).with_suffix("")
+        target = self.output_dir / name_inside(path, self.dataset_dir).with_suffix("")
         title = f"{self.label_names[top]} {probabilities[top]:.2f} (threshold {thresholds[top]:.2f})"
         save_saliency(
             target.with_name(target.name + "_saliency.png"), film[0].cpu() * self.std + self.mean, relevance, title

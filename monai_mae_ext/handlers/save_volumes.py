@@ -14,7 +14,7 @@ from monai.engines import Workflow
 from torch import Tensor
 
 from monai_mae_ext.figures_volume import save_volume_panel
-from monai_mae_ext.files import atomic_write
+from monai_mae_ext.files import atomic_write, name_inside
 from monai_mae_ext.transforms.display import BORROWED
 
 __all__ = ["SaveVolumes", "stem_of"]
@@ -26,7 +26,7 @@ class SaveVolumes:
     Attach it to an evaluator whose post-processing is ``SuperpatchDisplayd`` and whose batches are one volume. The
     affine places the reconstruction on the scan in any viewer. Names follow the input's path inside ``dataset_dir``:
     ``a/scan.nii.gz`` gives ``a/scan_unmasked.nii.gz``, ``a/scan_pasted.nii.gz`` and ``a/scan_panel.png``. Padding is
-    cut off.
+    cut off. Of several channels the file holds all, along its fourth axis, and the panel shows the first.
 
     Args:
         output_dir: where they go.
@@ -55,9 +55,9 @@ class SaveVolumes:
         truth = reference["image"][0][(slice(None), *box)]
         affine = np.asarray(image.affine, dtype=np.float64)
         affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
-        target = self.output_dir / Path(os.path.relpath(stem_of(image.meta["filename_or_obj"]), self.dataset_dir))
+        target = self.output_dir / name_inside(stem_of(image.meta["filename_or_obj"]), self.dataset_dir)
         for key, volume in cut.items():
-            self.write(target.with_name(f"{target.name}_{key}.nii.gz"), volume[0], affine)
+            self.write(target.with_name(f"{target.name}_{key}.nii.gz"), volume, affine)
         pictures = {"input": truth}
         if "pasted" in cut:
             hidden = reference["hidden"][0][(slice(None), *box)]
@@ -69,10 +69,11 @@ class SaveVolumes:
         self.written += 1
 
     def write(self, path: Path, volume: Tensor, affine: np.ndarray) -> None:
-        """Write a volume with values from 0 to 1 as NIfTI in the units of the scan, rounded to whole ones."""
-        values = (volume.clamp(0, 1) * (self.high - self.low) + self.low).round().to("cpu", torch.int16).numpy()
+        """Write ``(C, *S)`` with values from 0 to 1 as NIfTI in the units of the scan, rounded to whole ones."""
+        values = (volume.clamp(0, 1) * (self.high - self.low) + self.low).round().to("cpu", torch.int16)
+        array = (values[0] if len(values) == 1 else values.movedim(0, -1)).numpy()
         with atomic_write(path) as temporary:
-            nib.save(nib.Nifti1Image(values, affine), temporary)
+            nib.save(nib.Nifti1Image(array, affine), temporary)
 
     def report(self, engine: Workflow) -> None:
         self.logger.info(f"{self.written} reconstructed volumes with panels in {self.output_dir}")
