@@ -16,9 +16,10 @@ class PrepareMaskedBatch(PrepareBatch):
     """``prepare_batch`` of MONAI's engines for masked autoencoders.
 
     Gives ``(image, label, (visible, hidden), {})`` with ``label = {"image", "visible", "hidden"}`` (and ``"valid"``, if
-    the batch tells padding from volume), so that the network gets its index tensors and the loss its targets. A batch
-    without masks, such as whole volumes for an inferer that masks, gives the network no more than the image. Images
-    leave as plain tensors: metadata tensors would slow every operation of the network down.
+    the batch tells padding from volume), so that the network gets its index tensors and the loss its targets. Where the
+    batch has a ``target``, that is the label's ``image``: the network's input then lacks something that it is to
+    predict. A batch without masks, such as whole volumes for an inferer that masks, gives the network no more than the
+    image. Images leave as plain tensors: metadata tensors would slow every operation of the network down.
     """
 
     def __call__(
@@ -30,11 +31,13 @@ class PrepareMaskedBatch(PrepareBatch):
     ) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...], dict]:
         label = {
             key: batchdata[key].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
-            for key in ("image", "visible", "hidden", "valid")
+            for key in ("image", "visible", "hidden", "valid", "target")
             if key in batchdata
         }
+        image = label["image"]
+        label["image"] = label.pop("target", image)
         masks = (label["visible"], label["hidden"]) if "visible" in label else ()
-        return label["image"], label, masks, {}
+        return image, label, masks, {}
 
 
 class PrepareLabelledBatch(PrepareBatch):

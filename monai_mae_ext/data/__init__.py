@@ -2,6 +2,7 @@
 
 from monai_mae_ext.data.audit import audit
 from monai_mae_ext.data.chestxray14 import CHESTXRAY14_LABELS
+from monai_mae_ext.data.mri_datalist import mri_datalist
 from monai_mae_ext.data.prefetch import PrefetchDataLoader
 from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, read_radiograph
 from monai_mae_ext.data.radiograph_datalist import labelled_radiographs, radiograph_datalist
@@ -18,6 +19,7 @@ __all__ = [
     "TolerantCacheDataset",
     "audit",
     "labelled_radiographs",
+    "mri_datalist",
     "radiograph_datalist",
     "read_radiograph",
     "volume_datalist",

@@ -117,9 +117,10 @@ class TolerantCacheDataset(CacheDataset):
         )
 
     def name_of(self, index: int) -> str:
-        """Return the image path of an item, or else its number."""
+        """Return an item's ``scan``, a path, or else its image path, or else its number."""
         item = self.data[index]
-        return str(item["image"]) if isinstance(item, dict) and "image" in item else f"item {index}"
+        named = isinstance(item, dict) and ("scan" in item or "image" in item)
+        return str(item["scan"] if "scan" in item else item["image"]) if named else f"item {index}"
 
 
 def root_cause(error: BaseException) -> str:

@@ -59,22 +59,31 @@ def volume_datalist(
     """
     check_section(section, validation_fraction)
     root = open_dataset_dir(dataset_dir)
-    lists = sorted(root.glob(LISTS))
-    if len(lists) > 1:
-        raise UserError(f"{root} has {len(lists)} lists ({', '.join(path.name for path in lists)}): leave one there")
-    cases = list(listed_cases(lists[0]) if lists else folder_cases(root))
+    listing = find_listing(root)
+    cases = list(listed_cases(listing) if listing else folder_cases(root))
     if not cases:
-        where = lists[0] if lists else f"{root}, looked for {', '.join(ENDINGS)} and DICOM series"
+        where = listing or f"{root}, looked for {', '.join(ENDINGS)} and DICOM series"
         raise UserError(f"found no volumes in {where}: pass --dataset_dir FOLDER")
     if split is not None:
         cases = [case._replace(official=section_in(split, case)) for case in cases]
     chosen = cases_of(cases, section, validation_fraction, seed, fold)
     if not chosen:
-        cure = f"add a list to {lists[0]}" if lists and section == "test" else "raise --validation_fraction"
-        raise UserError(
-            f"the {section} section of {dataset_dir} is empty ({len(cases)} volumes in all): {cure}, or choose another"
-        )
+        raise empty_section(section, root, len(cases), listing)
     return sorted((case.item for case in chosen), key=lambda item: item["image"])
+
+
+def find_listing(root: Path) -> Path | None:
+    """Return the ``dataset*.json`` of a folder, if it has one."""
+    lists = sorted(root.glob(LISTS))
+    if len(lists) > 1:
+        raise UserError(f"{root} has {len(lists)} lists ({', '.join(path.name for path in lists)}): leave one there")
+    return lists[0] if lists else None
+
+
+def empty_section(section: str, root: Path, count: int, listing: Path | None) -> UserError:
+    """Return the error that says that a section has none of the ``count`` volumes, and what to do."""
+    cure = f"add a list to {listing}" if listing and section == "test" else "raise --validation_fraction"
+    return UserError(f"the {section} section of {root} is empty ({count} volumes in all): {cure}, or choose another")
 
 
 def listed_cases(path: Path) -> Iterator[Case]:

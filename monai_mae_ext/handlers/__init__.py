@@ -15,10 +15,12 @@ from monai_mae_ext.handlers.panel import ReconstructionPanel
 from monai_mae_ext.handlers.predictions import SavePredictions
 from monai_mae_ext.handlers.progress import LossProgressBar
 from monai_mae_ext.handlers.save import SaveReconstructions
+from monai_mae_ext.handlers.save_segmentations import SaveSegmentations
 from monai_mae_ext.handlers.save_volumes import SaveVolumes
+from monai_mae_ext.handlers.scan_labels import ScanLabels, ScanRegions
 from monai_mae_ext.handlers.scores import ScoreTable
 from monai_mae_ext.handlers.seeding import EpochSeed
-from monai_mae_ext.handlers.segmentation import SaveSegmentations, ScanLabels, SegmentationReport
+from monai_mae_ext.handlers.segmentation_report import SegmentationReport
 
 __all__ = [
     "AtomicCheckpoint",
@@ -39,6 +41,7 @@ __all__ = [
     "SaveSegmentations",
     "SaveVolumes",
     "ScanLabels",
+    "ScanRegions",
     "ScoreTable",
     "SegmentationReport",
     "StopWithoutImprovement",

@@ -8,41 +8,27 @@ import torch
 from monai.metrics import CumulativeIterationMetric, compute_hausdorff_distance
 from torch import Tensor
 
-__all__ = ["MeanDice", "dice_scores", "hausdorff95"]
+__all__ = ["MeanDice", "MeanRegionDice", "dice_score", "hausdorff95"]
 
 
-def dice_scores(segmentation: Tensor, truth: Tensor, num_classes: int) -> Tensor:
-    """Dice of every class but the background, ``(num_classes - 1,)``; NaN where neither has any voxel.
+def dice_score(segmentation: Tensor, truth: Tensor) -> Tensor:
+    """Dice of two masks of the same shape; NaN where neither has any voxel."""
+    return 2 * (segmentation & truth).sum().double() / (segmentation.sum() + truth.sum())
 
-    Args:
-        segmentation, truth: label maps of one volume, of the same shape.
-        num_classes: the background among them.
+
+def hausdorff95(segmentation: Tensor, truth: Tensor, spacing: Sequence[float]) -> Tensor:
+    """Distance between the surfaces of two masks ``(*S)``, its 95th percentile, in the unit of ``spacing``.
+
+    NaN where either has no voxel: there is no distance to what is missing. Masks are looked at in their own box, so
+    that large volumes stay cheap.
     """
-    segmentation, truth = segmentation.flatten().long(), truth.flatten().long()
-    both, ours, theirs = (
-        torch.bincount(labels, minlength=num_classes)[1:num_classes].double()
-        for labels in (truth[segmentation == truth], segmentation, truth)
-    )
-    return 2 * both / (ours + theirs)
-
-
-def hausdorff95(segmentation: Tensor, truth: Tensor, num_classes: int, spacing: Sequence[float]) -> Tensor:
-    """Distance between surfaces, its 95th percentile, in the unit of ``spacing``, of every class but the background.
-
-    NaN where either has no voxel: there is no distance to what is missing, which the Dice of 0 tells. Arguments as in
-    ``dice_scores``; each class is looked at in its own box, so that large volumes stay cheap.
-    """
-    distances = torch.full((num_classes - 1,), torch.nan, dtype=torch.double)
-    for label in range(1, num_classes):
-        pair = segmentation == label, truth == label
-        if pair[0].any() and pair[1].any():
-            places = (pair[0] | pair[1]).nonzero()
-            low, high = places.amin(0), places.amax(0) + 1
-            box = tuple(slice(*side) for side in zip(low.tolist(), high.tolist(), strict=True))
-            ours, theirs = (mask[box][None, None].cpu() for mask in pair)
-            distance = compute_hausdorff_distance(ours, theirs, True, percentile=95, spacing=list(spacing))
-            distances[label - 1] = distance.item()
-    return distances
+    if not (segmentation.any() and truth.any()):
+        return torch.tensor(torch.nan, dtype=torch.double)
+    places = (segmentation | truth).nonzero()
+    low, high = places.amin(0), places.amax(0) + 1
+    box = tuple(slice(*side) for side in zip(low.tolist(), high.tolist(), strict=True))
+    ours, theirs = (mask[box][None, None].cpu() for mask in (segmentation, truth))
+    return compute_hausdorff_distance(ours, theirs, True, percentile=95, spacing=list(spacing))[0, 0].double()
 
 
 class MeanDice(CumulativeIterationMetric):
@@ -53,7 +39,27 @@ class MeanDice(CumulativeIterationMetric):
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         labels, truth = y_pred.argmax(dim=1), y[:, 0].to(y_pred.device)
-        return torch.stack([dice_scores(*pair, y_pred.shape[1]) for pair in zip(labels, truth, strict=True)])
+        classes = range(1, y_pred.shape[1])
+        return torch.stack(
+            [
+                torch.stack([dice_score(ours == number, theirs == number) for number in classes])
+                for ours, theirs in zip(labels, truth, strict=True)
+            ]
+        )
 
     def aggregate(self) -> float:
         return self.get_buffer().nanmean(dim=0).nanmean().item()
+
+
+class MeanRegionDice(CumulativeIterationMetric):
+    """Mean over regions and volumes of the Dice of each region; 1 where a volume has none of it and none is found.
+
+    Call it with logits ``(B, R, *S)``, of which those above 0 count, and masks ``(B, R, *S)``, on any device.
+    """
+
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        pairs = zip((y_pred > 0).flatten(0, 1), y.bool().to(y_pred.device).flatten(0, 1), strict=True)
+        return torch.stack([dice_score(*pair) for pair in pairs]).nan_to_num(nan=1.0).reshape(y_pred.shape[:2])
+
+    def aggregate(self) -> float:
+        return self.get_buffer().mean().item()

@@ -17,7 +17,9 @@ from monai_mae_ext.transforms.masking import (
     TokenMaskingd,
     mask_image,
 )
+from monai_mae_ext.transforms.modalities import ArrangeModalitiesd, NonzeroMaskd, RandDropModalitiesd
 from monai_mae_ext.transforms.region_masking import RegionMasking
+from monai_mae_ext.transforms.regions import LabelsToRegionsd, class_regions, tumor_label_names, tumor_regions
 from monai_mae_ext.transforms.superpatch import PadToSuperpatchd, RandSuperpatchd
 from monai_mae_ext.transforms.superpatch_display import SuperpatchDisplayd, block_mean
 from monai_mae_ext.transforms.superpatch_masking import (
@@ -29,13 +31,17 @@ from monai_mae_ext.transforms.superpatch_masking import (
 from monai_mae_ext.transforms.thorax import ThoraxRegion, ThoraxRegiond
 
 __all__ = [
+    "ArrangeModalitiesd",
     "BORROWED",
     "BlockMasking",
     "Displayd",
+    "LabelsToRegionsd",
+    "NonzeroMaskd",
     "PadToSuperpatchd",
     "PlaneAxisMasking",
     "PlaneOrAxisMasking",
     "PredictAll",
+    "RandDropModalitiesd",
     "RandResizedCrop",
     "RandResizedCropd",
     "RandSuperpatchd",
@@ -50,8 +56,11 @@ __all__ = [
     "TokenMaskingd",
     "TrivialPredictorsd",
     "block_mean",
+    "class_regions",
     "displayable",
     "fill_linear",
     "fill_mean",
     "mask_image",
+    "tumor_label_names",
+    "tumor_regions",
 ]

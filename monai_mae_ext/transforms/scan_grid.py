@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import SpatialResample
 from torch import Tensor
 
-__all__ = ["labels_on_grid"]
+__all__ = ["labels_on_grid", "scores_on_grid"]
 
 
 def labels_on_grid(scores: Tensor, affine: Tensor, target_affine: Tensor, target_size: Sequence[int]) -> Tensor:
@@ -26,14 +26,24 @@ def labels_on_grid(scores: Tensor, affine: Tensor, target_affine: Tensor, target
     Returns:
         ``(*target_size)``, uint8.
     """
-    resample = SpatialResample(mode="bilinear", padding_mode="zeros")
     best, labels = None, torch.zeros(*target_size, dtype=torch.uint8, device=scores.device)
-    for number, score in enumerate(scores.as_subclass(Tensor)):
-        moved = resample(MetaTensor(score[None].float(), affine), target_affine, list(target_size))
-        moved = moved.as_subclass(Tensor)[0]
+    for number, moved in enumerate(resampled(scores, affine, target_affine, target_size)):
         if best is None:
             best = moved
         else:
             labels[moved > best] = number
             best = torch.maximum(best, moved)
     return labels
+
+
+def scores_on_grid(scores: Tensor, affine: Tensor, target_affine: Tensor, target_size: Sequence[int]) -> Tensor:
+    """Resample scores ``(C, *S)`` linearly to another grid: ``(C, *target_size)``, 0 outside; arguments as above."""
+    return torch.stack(list(resampled(scores, affine, target_affine, target_size)))
+
+
+def resampled(scores: Tensor, affine: Tensor, target_affine: Tensor, target_size: Sequence[int]) -> Iterator[Tensor]:
+    """Yield each channel on the other grid, ``(*target_size)``."""
+    resample = SpatialResample(mode="bilinear", padding_mode="zeros")
+    for score in scores.as_subclass(Tensor):
+        moved = resample(MetaTensor(score[None].float(), affine), target_affine, list(target_size))
+        yield moved.as_subclass(Tensor)[0]

@@ -54,7 +54,8 @@ class RandSuperpatchd(Randomizable, MapTransform):
         keys: the image ``(C, *S)`` first; all keys are cropped alike.
         spatial_size: of a superpatch; one number or one an axis.
         num_samples: superpatches a volume.
-        threshold: a voxel is foreground where the image's first channel is above it.
+        foreground_key: item whose first channel tells foreground; None for the image.
+        threshold: a voxel is foreground where that is above it.
         min_foreground: share of a superpatch that must be foreground, in [0, 1).
         tries: draws for each superpatch, of which the last resort is the one with most foreground.
 
@@ -70,6 +71,7 @@ class RandSuperpatchd(Randomizable, MapTransform):
         keys: KeysCollection,
         spatial_size: Sequence[int] | int,
         num_samples: int = 1,
+        foreground_key: str | None = None,
         threshold: float = 0.0,
         min_foreground: float = 0.05,
         tries: int = 10,
@@ -80,7 +82,7 @@ class RandSuperpatchd(Randomizable, MapTransform):
         if not 0 <= min_foreground < 1:
             raise UserError(f"min_foreground is in [0, 1), not {min_foreground}")
         self.spatial_size, self.num_samples, self.tries = spatial_size, num_samples, tries
-        self.threshold, self.min_foreground = threshold, min_foreground
+        self.foreground_key, self.threshold, self.min_foreground = foreground_key, threshold, min_foreground
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
         image = data[self.first_key(dict(data))]
@@ -90,16 +92,17 @@ class RandSuperpatchd(Randomizable, MapTransform):
                 f"a volume of {tuple(image.shape[1:])} is smaller than a superpatch of {size}: put PadToSuperpatchd "
                 "before RandSuperpatchd"
             )
-        crops = (self.draw(image.as_subclass(Tensor)[0], size) for _ in range(self.num_samples))
+        foreground = (data[self.foreground_key] if self.foreground_key else image).as_subclass(Tensor)[0]
+        crops = (self.draw(foreground, size) for _ in range(self.num_samples))
         return [{**data, **{key: crop(data[key]) for key in self.key_iterator(data)}} for crop in crops]
 
-    def draw(self, image: Tensor, size: Sequence[int]) -> SpatialCrop:
-        """Draw the place of one superpatch in ``image (*S)``."""
+    def draw(self, foreground: Tensor, size: Sequence[int]) -> SpatialCrop:
+        """Draw the place of one superpatch in ``foreground (*S)``."""
         best, most = None, -1.0
         for _ in range(self.tries):
-            corner = [self.R.randint(side - wanted + 1) for side, wanted in zip(image.shape, size, strict=True)]
+            corner = [self.R.randint(side - wanted + 1) for side, wanted in zip(foreground.shape, size, strict=True)]
             box = tuple(slice(start, start + side) for start, side in zip(corner, size, strict=True))
-            share = (image[box] > self.threshold).float().mean().item()
+            share = (foreground[box] > self.threshold).float().mean().item()
             if share > most:
                 best, most = box, share
             if most >= self.min_foreground:

@@ -30,19 +30,22 @@ class SuperpatchDisplayd(Transform):
 
     Adds ``unmasked`` (the reconstruction of the unmasked volume) and ``block_mean``, its trivial rival. If there was
     masking also ``pasted`` (predictions where some superpatch hid a voxel, the input elsewhere) and ``mean_fill``, its
-    trivial rival (the mean of the voxels that none hid). ``reference`` is ``label`` with the ``hidden`` voxels.
+    trivial rival (the mean of the voxels that none hid). ``reference`` is ``label`` with the ``hidden`` voxels. All are
+    in displayed units: the image's times ``std`` plus ``mean``, as in ``Displayd``.
 
     Args:
         patch_size: token size in voxels.
+        mean, std: undo what the network's input was standardised with.
     """
 
-    def __init__(self, patch_size: Sequence[int] | int) -> None:
-        self.patch_size = patch_size
+    def __init__(self, patch_size: Sequence[int] | int, mean: float = 0.0, std: float = 1.0) -> None:
+        self.patch_size, self.mean, self.std = patch_size, mean, std
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        image, pred = data["label"]["image"], data["pred"]
+        image = data["label"]["image"] * self.std + self.mean
+        pred = {key: value if key == "hidden" else value * self.std + self.mean for key, value in data["pred"].items()}
         out = {**data, "unmasked": pred["unmasked"], "block_mean": block_mean(image, self.patch_size)}
-        out["reference"] = dict(data["label"])
+        out["reference"] = {**data["label"], "image": image}
         if "hidden" in pred:
             hidden = out["reference"]["hidden"] = pred["hidden"]
             axes = list(range(2, image.ndim))

@@ -5,7 +5,7 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from monai.networks import one_hot
 
-from monai_mae_ext.metrics import MeanDice, dice_scores, hausdorff95
+from monai_mae_ext.metrics import MeanDice, MeanRegionDice, dice_score, hausdorff95
 
 
 @pytest.fixture
@@ -19,21 +19,28 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_scores_are_those_of_monai(pair) -> None:
     ours, theirs = (one_hot(labels[None, None].float(), 3) for labels in pair)
-    torch.testing.assert_close(
-        dice_scores(*pair, 3), compute_dice(ours, theirs, include_background=False)[0].double(), rtol=1e-6, atol=0
-    )
     spacing = (0.8, 1.0, 2.5)
-    expected = compute_hausdorff_distance(ours, theirs, percentile=95, spacing=list(spacing))
-    torch.testing.assert_close(hausdorff95(*pair, 3, spacing), expected[0].double())
+    dice = compute_dice(ours, theirs, include_background=False)[0]
+    distance = compute_hausdorff_distance(ours, theirs, percentile=95, spacing=list(spacing))[0]
+    for number in (1, 2):
+        masks = [labels == number for labels in pair]
+        assert dice_score(*masks).item() == pytest.approx(dice[number - 1].item(), rel=1e-6)
+        assert hausdorff95(*masks, spacing).item() == pytest.approx(distance[number - 1].item())
 
 
-def test_absent_organs_count_neither_way_and_missed_ones_count_as_0(pair) -> None:
-    segmentation, truth = pair
-    scores = dice_scores(segmentation, truth, 4)
-    assert scores[2].isnan() and hausdorff95(segmentation, truth, 4, (1, 1, 1))[2].isnan()
-    missed = segmentation.clone()
-    missed[missed == 1] = 0
-    assert dice_scores(missed, truth, 4)[0] == 0 and hausdorff95(missed, truth, 4, (1, 1, 1))[0].isnan()
+def test_what_neither_has_has_no_score_and_what_is_missed_has_0(pair) -> None:
+    segmentation, truth = (labels == 1 for labels in pair)
+    nothing = torch.zeros_like(truth)
+    assert dice_score(nothing, nothing).isnan() and hausdorff95(nothing, nothing, (1, 1, 1)).isnan()
+    assert dice_score(nothing, truth) == 0 and hausdorff95(nothing, truth, (1, 1, 1)).isnan()
+
+
+def test_regions_that_are_rightly_not_found_count_as_1() -> None:
+    truth = torch.tensor([[[1, 1, 0, 0], [0, 0, 0, 0]], [[1, 1, 0, 0], [1, 0, 0, 0]]])  # two volumes, two regions
+    guess = torch.tensor([[[1, 0, 0, 0], [0, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]])
+    metric = MeanRegionDice()
+    metric(guess * 2.0 - 1, truth)
+    assert metric.aggregate() == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
 
 
 def test_the_mean_is_over_volumes_first_and_then_over_classes() -> None:
