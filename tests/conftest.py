@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_mae_ext.phantoms import write_chest_phantoms
+from monai_mae_ext.phantoms import write_brain_phantoms, write_chest_phantoms
 from tests.volumes import write_volumes
 
 
@@ -30,6 +30,12 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven small CT-like volumes with labels, two of them for test."""
     return write_volumes(tmp_path_factory.mktemp("volumes") / "ct")
+
+
+@pytest.fixture(scope="session")
+def brains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven coarse brain phantoms of four sequences in the Decathlon's layout, two of them for test."""
+    return write_brain_phantoms(tmp_path_factory.mktemp("brains") / "msd", 7, spacing=6, test_fraction=0.3)
 
 
 @pytest.fixture(scope="session")
