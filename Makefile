@@ -1,5 +1,6 @@
 # make quickstart           pre-train, fine-tune, evaluate and predict on generated films (10 minutes on 2 cores, downloads apart)
 # make quickstart TASK=ct   the same on generated abdominal CT
+# make quickstart TASK=mri  the same on generated brain MRI of four sequences
 # make test                 ruff, mypy and the whole test suite
 PYTHON ?= python3
 TASK ?= cxr
@@ -7,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart quickstart-cxr quickstart-ct test clean
+.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri test clean
 
 quickstart: quickstart-$(TASK)
 
@@ -42,28 +43,29 @@ quickstart-cxr: $(INSTALLED)
 	@echo "numbers           $(CXR_RUN)/train/history.csv, $(CXR_RUN)/evaluate/per_image.csv, $(CXR_RUN)/evaluate/evaluation.json:"
 	@cat $(CXR_RUN)/evaluate/evaluation.json
 
-CT := bundles/ct_superpatch_pretraining
-CT_RUN := runs/ct
-CT_ARGS := --bundle_root $(CT) --dataset_dir $(CT_RUN)/scans --ckpt_dir $(CT_RUN)/models
-
-SEG := bundles/ct_multiorgan_segmentation
-SEG_ARGS := --bundle_root $(SEG) --dataset_dir $(CT_RUN)/scans --ckpt_dir $(CT_RUN)/segmenter/models
+# Folder of the run, bundles of pre-training and of segmentation, and what writes the phantoms.
+define segmentation_quickstart
+	$(PY) -m monai_mae_ext $(4) --out_dir $(1)/scans
+	$(PY) -m monai.bundle run training --config_file "['$(2)/configs/train.json','$(2)/configs/quick.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --output_dir $(1)/train
+	$(PY) -m monai.bundle run evaluating --config_file "['$(2)/configs/train.json','$(2)/configs/quick.json','$(2)/configs/evaluate.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --output_dir $(1)/evaluate
+	$(PY) -m monai.bundle run inferring --config_file "['$(2)/configs/inference.json','$(2)/configs/quick.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --section test --output_dir $(1)/reconstructions
+	$(PY) -m monai_mae_ext export --ckpt_dir $(1)/models --out $(1)/encoder.safetensors
+	$(PY) -m monai.bundle run training --config_file "['$(3)/configs/train.json','$(3)/configs/quick.json']" --bundle_root $(3) --dataset_dir $(1)/scans --ckpt_dir $(1)/segmenter/models --output_dir $(1)/segmenter/train --pretrained $(1)/encoder.safetensors
+	$(PY) -m monai.bundle run evaluating --config_file "['$(3)/configs/train.json','$(3)/configs/quick.json','$(3)/configs/evaluate.json']" --bundle_root $(3) --dataset_dir $(1)/scans --ckpt_dir $(1)/segmenter/models --output_dir $(1)/segmenter/evaluate
+	$(PY) -m monai.bundle run inferring --config_file "['$(3)/configs/inference.json','$(3)/configs/quick.json']" --bundle_root $(3) --dataset_dir $(1)/scans --ckpt_dir $(1)/segmenter/models --section test --output_dir $(1)/segmenter/segmentations
+	@echo "phantoms          $(1)/scans/contact_sheet.png"
+	@echo "learning curves   $(1)/train/learning_curves.png, $(1)/segmenter/train/learning_curves.png"
+	@echo "reconstructions   $(1)/reconstructions: volumes as NIfTI, three-plane panels"
+	@echo "segmentations     $(1)/segmenter/segmentations: labels as NIfTI, overlays, volumes.csv"
+	@echo "numbers           $(1)/evaluate/evaluation.json, $(1)/segmenter/evaluate: per_image.csv, per_class.csv:"
+	@cat $(1)/segmenter/evaluate/per_class.csv
+endef
 
 quickstart-ct: $(INSTALLED)
-	$(PY) -m monai_mae_ext ct_phantoms --out_dir $(CT_RUN)/scans --n_volumes 24
-	$(PY) -m monai.bundle run training --config_file "['$(CT)/configs/train.json','$(CT)/configs/quick.json']" $(CT_ARGS) --output_dir $(CT_RUN)/train
-	$(PY) -m monai.bundle run evaluating --config_file "['$(CT)/configs/train.json','$(CT)/configs/quick.json','$(CT)/configs/evaluate.json']" $(CT_ARGS) --output_dir $(CT_RUN)/evaluate
-	$(PY) -m monai.bundle run inferring --config_file "['$(CT)/configs/inference.json','$(CT)/configs/quick.json']" $(CT_ARGS) --section test --output_dir $(CT_RUN)/reconstructions
-	$(PY) -m monai_mae_ext export --ckpt_dir $(CT_RUN)/models --out $(CT_RUN)/encoder.safetensors
-	$(PY) -m monai.bundle run training --config_file "['$(SEG)/configs/train.json','$(SEG)/configs/quick.json']" $(SEG_ARGS) --output_dir $(CT_RUN)/segmenter/train --pretrained $(CT_RUN)/encoder.safetensors
-	$(PY) -m monai.bundle run evaluating --config_file "['$(SEG)/configs/train.json','$(SEG)/configs/quick.json','$(SEG)/configs/evaluate.json']" $(SEG_ARGS) --output_dir $(CT_RUN)/segmenter/evaluate
-	$(PY) -m monai.bundle run inferring --config_file "['$(SEG)/configs/inference.json','$(SEG)/configs/quick.json']" $(SEG_ARGS) --section test --output_dir $(CT_RUN)/segmenter/segmentations
-	@echo "phantoms          $(CT_RUN)/scans/contact_sheet.png"
-	@echo "learning curves   $(CT_RUN)/train/learning_curves.png, $(CT_RUN)/segmenter/train/learning_curves.png"
-	@echo "reconstructions   $(CT_RUN)/reconstructions: volumes as NIfTI, three-plane panels"
-	@echo "segmentations     $(CT_RUN)/segmenter/segmentations: labels as NIfTI, overlays, volumes.csv"
-	@echo "numbers           $(CT_RUN)/evaluate/evaluation.json, $(CT_RUN)/segmenter/evaluate: per_image.csv, per_class.csv:"
-	@cat $(CT_RUN)/segmenter/evaluate/per_class.csv
+	$(call segmentation_quickstart,runs/ct,bundles/ct_superpatch_pretraining,bundles/ct_multiorgan_segmentation,ct_phantoms --n_volumes 24)
+
+quickstart-mri: $(INSTALLED)
+	$(call segmentation_quickstart,runs/mri,bundles/mri_tumor_pretraining,bundles/mri_tumor_segmentation,mri_phantoms --n_volumes 30)
 
 test: $(INSTALLED)
 	$(PY) -m ruff check .

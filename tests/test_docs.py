@@ -19,6 +19,8 @@ TINY = {
     "cxr_disease_classification": ROOT / "tests" / "bundles" / "tiny_classifier.json",
     "ct_superpatch_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
     "ct_multiorgan_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
+    "mri_tumor_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
+    "mri_tumor_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
 }
 SHORT = {"C": "cxr_disease_classification", "P": "ct_superpatch_pretraining", "S": "ct_multiorgan_segmentation"}
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
@@ -26,8 +28,9 @@ CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
 SET_UP = re.compile(r"make (quickstart|test)\b|python3 -m venv|\. \.venv|python -m pip install")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
-# Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py run them in small.
-LONG = re.compile(r"python -m benchmarks\.(self_pretraining|few_labels|reconstruction) ")
+# Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
+# and tests/test_mri_benchmarks.py run them in small.
+LONG = re.compile(r"python -m benchmarks\.(self_pretraining|few_labels|reconstruction|missing_sequences) ")
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
     "n_films": "32",
@@ -43,6 +46,7 @@ SMALLER = {
     "validation_fraction": "",
     "rounds": "1",
     "patients": "2",
+    "spacing": "",
     "spacings": "[10]",
     "image_size": "",
     "profiles": "\"['fine']\"",
@@ -120,12 +124,12 @@ def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parts[-3])
-def test_commands_of_model_cards(card: Path, films: Path, volumes: Path, tmp_path: Path) -> None:
+def test_commands_of_model_cards(card: Path, films: Path, volumes: Path, brains: Path, tmp_path: Path) -> None:
     """They run from the bundle's own folder, with its defaults for where things go."""
     bundle = tmp_path / card.parts[-3]
     shutil.copytree(card.parents[1], bundle, ignore=shutil.ignore_patterns("models", "eval"))
     lines = [shrunk(line, bundle.name) for line in commands(card, "bash")]
-    data = volumes if bundle.name.startswith("ct_") else films
+    data = {"cxr": films, "ct": volumes, "mri": brains}[bundle.name.partition("_")[0]]
     run_page(bundle, [line.replace("--dataset_dir DIR", f"--dataset_dir {data}") for line in lines])
     pictures = [path for kind in ("panel", "saliency", "overlay") for path in (bundle / "eval").rglob(f"*_{kind}.png")]
     assert (bundle / "models" / "model.pt").is_file() and pictures

@@ -10,11 +10,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.phantoms import write_brain_phantoms
-from tests.bundles.conftest import BUNDLES, run_bundle
+from tests.bundles.conftest import BUNDLES, run_bundle, run_bundle_in_two_processes
 
 NAME = "mri_tumor_segmentation"
 TINY = Path(__file__).parent / "tiny_segmenter.json"
@@ -104,14 +105,23 @@ def test_another_numbering_of_the_labels_is_noticed(brains: Path, tmp_path: Path
     assert "has label 3, the regions know [0, 1, 2, 4]: choose another --scheme" in done.stderr.splitlines()[-1]
 
 
-def test_a_pretrained_encoder_is_taken_and_reported(brains: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_pretrained_encoder_is_taken_and_can_be_frozen(processes: int, brains: Path, tmp_path: Path) -> None:
     encoder = MaskedAutoencoder(3, 4, 32, 4, 48, 96, 2, 4, decoder_hidden_size=24, decoder_mlp_dim=24,
                                 decoder_num_layers=1, decoder_num_heads=2)  # fmt: skip
     save_encoder(encoder, tmp_path / "encoder.safetensors")
     keys = {"dataset_dir": brains, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train"}
-    done = run_bundle(NAME, "training", TRAIN, pretrained=tmp_path / "encoder.safetensors", **keys)
+    keys |= {"pretrained": tmp_path / "encoder.safetensors", "freeze_encoder": True, "network_def__decoder": "head"}
+    if processes == 1:
+        done = run_bundle(NAME, "training", TRAIN, **keys)
+    else:
+        configs = [*TRAIN, "multi_gpu_train.json"]
+        done = run_bundle_in_two_processes(NAME, "training", configs, device="cpu", backend="gloo", **keys)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "interpolated  patch_embedding.position_embeddings  8x8x8 -> 4x4x4 tokens" in done.stdout
+    trained = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
+    for name, weight in encoder.encoder.blocks.state_dict().items():
+        assert torch.equal(trained[f"encoder.blocks.{name}"], weight), name
 
 
 @pytest.mark.real_data

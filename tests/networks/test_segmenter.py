@@ -39,6 +39,26 @@ def test_the_light_decoder_ends_at_the_images_size_and_every_weight_learns(patch
     assert not silent
 
 
+@pytest.mark.parametrize("patch", [2, 4, 8])
+def test_unetrs_decoder_fits_small_tokens_and_every_weight_learns(patch: int) -> None:
+    torch.manual_seed(0)
+    network = ViTSegmenter(3, 1, 2 * patch, patch, 3, **LIGHT | {"decoder": "unetr", "num_layers": 3})
+    logits = network(torch.rand(2, 1, *[2 * patch] * 3))
+    assert logits.shape == (2, 3, *[2 * patch] * 3)
+    logits.square().mean().backward()
+    assert not [name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None]
+
+
+def test_the_token_head_sees_features_alone_whatever_their_scale() -> None:
+    torch.manual_seed(0)
+    network = ViTSegmenter(3, 1, 8, (4, 4, 2), 3, **LIGHT | {"decoder": "head"})
+    maps = [torch.rand(2, LIGHT.get("hidden_size", SMALL["hidden_size"]), 2, 2, 4)]
+    image = torch.rand(2, 1, 8, 8, 8)
+    logits = network.decoder(image, maps)
+    assert logits.shape == (2, 3, 8, 8, 8)
+    torch.testing.assert_close(network.decoder(torch.zeros_like(image), [7 * maps[0] + 1]), logits, atol=1e-3, rtol=0)
+
+
 def test_places_of_tokens_are_kept() -> None:
     """Without the image's own look, only the tokens' map can tell the decoder where a change is."""
     torch.manual_seed(0)
@@ -73,8 +93,9 @@ def test_layer_decay_reaches_the_encoder_and_spares_the_decoder() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"decoder": "heavy"}, r"decoder is one of \['light', 'unetr'\]"),
-        ({"decoder": "unetr"}, "patches of 16, not"),
+        ({"decoder": "heavy"}, r"decoder is one of \['head', 'light', 'unetr'\]"),
+        ({"decoder": "unetr", "patch_size": 6, "img_size": 12}, "unetr decoder needs cubic patches of 2, 4, 8"),
+        ({"decoder": "unetr", "patch_size": 8}, "needs 3 blocks or more for patches of 8, not 2"),
         ({"patch_size": 6, "img_size": 12}, "cubic patches of 2, 4, 8"),
         ({"patch_size": (4, 4, 2)}, "cubic patches"),
     ],

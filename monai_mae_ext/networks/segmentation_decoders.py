@@ -1,0 +1,161 @@
+"""From a ViT's tokens to a label for each voxel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from monai.networks.blocks import UnetOutBlock, UnetrBasicBlock, UnetResBlock, UnetrPrUpBlock, UnetrUpBlock
+from monai.networks.layers.factories import Conv, Norm
+from torch import Tensor, nn
+
+from monai_mae_ext.errors import UserError
+
+__all__ = ["DECODERS", "Decoder", "LightDecoder", "TokenHead", "UnetrDecoder"]
+
+BLOCK: dict[str, Any] = {"kernel_size": 3, "norm_name": "instance"}
+
+
+def doublings_of(patch_size: Sequence[int], decoder: str) -> int:
+    """How often a token's side halves until it is a voxel; a ``UserError`` unless it is 2, 4, 8, ... along all axes."""
+    side, *others = set(patch_size)
+    if others or side < 2 or side & (side - 1):
+        raise UserError(f"the {decoder} decoder needs cubic patches of 2, 4, 8, ... voxels, not {list(patch_size)}")
+    return int(math.log2(side))
+
+
+class UnetrDecoder(nn.Module):
+    """UNETR's decoder (Hatamizadeh et al., arXiv 2103.10504), built of MONAI's blocks.
+
+    Skips come from the image and from the encoder's states at equal steps of its depth, as many as the token's side has
+    doublings, less one. For patches of 16 and 12 blocks they are those of MONAI's ``UNETR``: behind blocks 4, 7 and 10.
+
+    Args:
+        spatial_dims, in_channels, num_classes: as in ``ViTSegmenter``.
+        hidden_size, num_layers: of the encoder.
+        patch_size: of the encoder; a power of 2, the same along all axes.
+        features: channels at full resolution; they double with each halving.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        hidden_size: int,
+        num_layers: int,
+        patch_size: Sequence[int],
+        features: int,
+    ) -> None:
+        super().__init__()
+        self.levels = doublings_of(patch_size, "unetr")
+        if num_layers < self.levels:
+            raise UserError(
+                f"the unetr decoder needs {self.levels} blocks or more for patches of {2**self.levels}, not "
+                f"{num_layers}"
+            )
+        self.states = [1 + round(num_layers * level / self.levels) for level in range(1, self.levels)]
+        widths = [features * 2**level for level in range(self.levels)] + [hidden_size]
+        up: dict[str, Any] = {"upsample_kernel_size": 2, "res_block": True, **BLOCK}
+        # Names are those of MONAI's UNETR: encoder1 looks at the image, encoder2 at the earliest state, and so on.
+        self.encoder1 = UnetrBasicBlock(spatial_dims, in_channels, features, stride=1, res_block=True, **BLOCK)
+        for level in range(1, self.levels):
+            repeats = self.levels - 1 - level
+            skip = UnetrPrUpBlock(
+                spatial_dims, hidden_size, widths[level], num_layer=repeats, stride=1, conv_block=True, **up
+            )
+            self.add_module(f"encoder{level + 1}", skip)
+        for level in reversed(range(self.levels)):
+            self.add_module(f"decoder{level + 2}", UnetrUpBlock(spatial_dims, widths[level + 1], widths[level], **up))
+        self.out = UnetOutBlock(spatial_dims, features, num_classes)
+
+    def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Logits ``(B, num_classes, *S)`` of the image and the maps ``(B, E, *grid)``, from early to the last."""
+        *early, x = maps
+        looks = [image, *early]
+        for level in reversed(range(self.levels)):
+            skip = self.get_submodule(f"encoder{level + 1}")(looks[level])
+            x = self.get_submodule(f"decoder{level + 2}")(x, skip)
+        return self.out(x)
+
+
+class LightDecoder(nn.Module):
+    """Doubles the token grid until it has the image's size, the shrunken image at its side. For small tokens.
+
+    Args:
+        spatial_dims, in_channels, num_classes, hidden_size, num_layers, features: as in ``UnetrDecoder``.
+        patch_size: of the encoder; a power of 2, the same along all axes.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        hidden_size: int,
+        num_layers: int,
+        patch_size: Sequence[int],
+        features: int,
+    ) -> None:
+        super().__init__()
+        self.states: list[int] = []
+        doublings = doublings_of(patch_size, "light")
+        widths = [features * 2**level for level in reversed(range(doublings))]
+        self.shrink = [2**level for level in reversed(range(doublings))]
+        inputs = [hidden_size, *widths[:-1]]
+        options: dict[str, Any] = {"upsample_kernel_size": 2, "res_block": True, **BLOCK}
+        self.up = nn.ModuleList(
+            UnetrUpBlock(spatial_dims, before, after, **options) for before, after in zip(inputs, widths, strict=True)
+        )
+        self.look = nn.ModuleList(
+            UnetrBasicBlock(spatial_dims, in_channels, width, stride=1, res_block=True, **BLOCK) for width in widths
+        )
+        self.out = UnetOutBlock(spatial_dims, features, num_classes)
+
+    def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Logits ``(B, num_classes, *S)`` of the image and the encoder's last map, ``[(B, E, *grid)]``."""
+        (x,) = maps
+        pool = F.avg_pool3d if image.ndim == 5 else F.avg_pool2d
+        for up, look, shrink in zip(self.up, self.look, self.shrink, strict=True):
+            x = up(x, look(pool(image, shrink)))
+        return self.out(x)
+
+
+class TokenHead(nn.Module):
+    """Voxels of each token from its own feature, then two convolutions; it never sees the image.
+
+    To ask what an encoder's features hold. They are standardised first, channel by channel, so that a frozen encoder's
+    scale does not matter.
+
+    Args:
+        spatial_dims, in_channels, num_classes, hidden_size, num_layers, patch_size, features: as in ``UnetrDecoder``;
+            patches of any size.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        hidden_size: int,
+        num_layers: int,
+        patch_size: Sequence[int],
+        features: int,
+    ) -> None:
+        super().__init__()
+        self.states: list[int] = []
+        self.norm = Norm[Norm.BATCH, spatial_dims](hidden_size, affine=False)
+        self.spread = Conv[Conv.CONVTRANS, spatial_dims](hidden_size, features, patch_size, patch_size)
+        self.smooth = UnetResBlock(spatial_dims, features, features, stride=1, **BLOCK)
+        self.out = UnetOutBlock(spatial_dims, features, num_classes)
+
+    def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Logits ``(B, num_classes, *S)`` of the encoder's last map, ``[(B, E, *grid)]``."""
+        (x,) = maps
+        return self.out(self.smooth(self.spread(self.norm(x))))
+
+
+Decoder = UnetrDecoder | LightDecoder | TokenHead
+DECODERS: dict[str, type[Decoder]] = {"unetr": UnetrDecoder, "light": LightDecoder, "head": TokenHead}
