@@ -14,7 +14,6 @@ Jobs run side by side, one for each core, with one thread each.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import os
@@ -24,10 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fire
-import numpy as np
-import pandas as pd
 
 from benchmarks.seeded_arms import compare_scans, markdown, save_dots
+from benchmarks.segmentation_runs import run_once, scan_dice, validation_dice
 from benchmarks.self_pretraining import bundle
 from benchmarks.settings import keep_settings
 from monai_mae_ext.data import volume_datalist
@@ -92,51 +90,19 @@ def pretrain(out: Path, seed: int, epochs: int) -> None:
 
 def segment(out: Path, run: Run, method: str, steps: int) -> None:
     """Train ("training") or test ("evaluating") one segmenter, unless that is done."""
-    folder = run.folder(out)
-    done = folder / ("done" if method == "training" else "test/per_image.csv")
-    if done.exists():
-        return
-    epochs = steps // run.labels
     encoder = out / "pretraining" / f"seed{run.seed}" / "encoder.safetensors"
-    bundle(
-        SEGMENTER,
-        method,
-        ("train", "quick", *(["evaluate"] if method == "evaluating" else [])),
-        folder / f"{method}.txt",
-        dataset_dir=out / "data" / f"{run.labels}_seed{run.seed}",
-        ckpt_dir=folder / "models",
-        output_dir=folder / ("test" if method == "evaluating" else "train"),
-        seed=run.seed,
-        pretrained=None if run.arm == "scratch" else encoder,
-        epochs=epochs,
-        warmup_epochs=epochs // 10,
-        val_interval=max(1, epochs // 8),
-        base_lr=run.base_lr,
-        layer_decay=run.layer_decay,
-        **FINE_TUNING,
-    )
-    done.touch()
-    print(method, *run, flush=True)
-
-
-def validation_dice(run: Run, out: Path) -> float:
-    """Best mean Dice of a run on the validation phantoms, the one that chose its weights."""
-    with open(run.folder(out) / "train" / "history.csv", newline="") as file:
-        return max(float(row["val_mean_dice"]) for row in csv.DictReader(file) if row["val_mean_dice"])
-
-
-def scan_dice(run: Run, out: Path) -> np.ndarray:
-    """Mean Dice over the organs of each test phantom."""
-    table = pd.read_csv(run.folder(out) / "test" / "per_image.csv").sort_values("image")
-    return table.filter(regex="^dice ").mean(axis=1).to_numpy()
+    keys = {"dataset_dir": out / "data" / f"{run.labels}_seed{run.seed}", "seed": run.seed}
+    keys["pretrained"] = None if run.arm == "scratch" else encoder
+    rates = {"base_lr": run.base_lr, "layer_decay": run.layer_decay}
+    run_once(SEGMENTER, method, (), run.folder(out), steps, run.labels, **keys, **rates, **FINE_TUNING)
 
 
 def report(labels: int, chosen: dict[str, list[Run]], out: Path) -> list[dict[str, Any]]:
     """Compare the tuned runs on the test phantoms: a row an arm."""
-    rows = compare_scans({arm: [scan_dice(run, out) for run in runs] for arm, runs in chosen.items()}, "scratch")
+    rows = compare_scans({arm: [scan_dice(run.folder(out)) for run in runs] for arm, runs in chosen.items()}, "scratch")
     for row, runs in zip(rows, chosen.values(), strict=True):
         row |= {"labels": labels, "base_lr": runs[0].base_lr, "layer_decay": runs[0].layer_decay}
-        row["validation"] = sum(validation_dice(run, out) for run in runs) / len(runs)
+        row["validation"] = sum(validation_dice(run.folder(out)) for run in runs) / len(runs)
     return rows
 
 
@@ -156,7 +122,7 @@ def main(out: str = "runs/few_labels", pretraining_epochs: int = 120, steps: int
         settings = list(itertools.product(BASE_LRS, LAYER_DECAYS))
         tried = {arm: [Run(TUNED_WITH, arm, *setting, SEEDS[0]) for setting in settings] for arm in ARMS}
         run_all("training", itertools.chain(*tried.values()))
-        best = {arm: max(runs, key=lambda run: validation_dice(run, root)) for arm, runs in tried.items()}
+        best = {arm: max(runs, key=lambda run: validation_dice(run.folder(root))) for arm, runs in tried.items()}
         for labels in LABELS:
             chosen = {arm: [run._replace(labels=labels, seed=seed) for seed in SEEDS] for arm, run in best.items()}
             for method in ("training", "evaluating"):
