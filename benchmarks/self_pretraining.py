@@ -28,6 +28,7 @@ import pandas as pd
 from benchmarks.seeded_arms import compare, markdown, save_dots
 from benchmarks.settings import keep_settings
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.weights import export_encoder
 
 MAE, CLASSIFIER = "bundles/cxr_mae_pretraining", "bundles/cxr_disease_classification"
 SEEDS = (0, 1, 2)
@@ -104,8 +105,7 @@ def pretrain(dataset_dir: str, out: Path, arm: str, seed: int) -> None:
         thorax_method=REGION[arm],
         **PRETRAINING,
     )
-    command = [sys.executable, "-m", "monai_mae_ext", "export", "--ckpt_dir", str(folder / "models")]
-    subprocess.run([*command, "--out", str(encoder)], check=True, stdout=subprocess.DEVNULL)
+    export_encoder(folder / "models", encoder)
     print("pre-trained", arm, seed, flush=True)
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
 
 import pytest
 
+from benchmarks import self_pretraining
 from monai_mae_ext.phantoms import write_brain_phantoms, write_chest_phantoms
+from tests.processes import run_module
 from tests.volumes import write_volumes
 
 
@@ -45,3 +50,16 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("MAE_BUNDLES_DATA does not name a folder with the sample data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def forked_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles that a benchmark starts are forked from a process that has imported MONAI."""
+
+    def run(command: list[str], stdout: IO[str], **options: Any) -> None:
+        done = run_module(command[2], command[3:])
+        stdout.write(done.stdout + done.stderr)
+        done.check_returncode()
+
+    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.setattr(self_pretraining, "subprocess", SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))

@@ -13,14 +13,12 @@ from benchmarks.reconstruction import Arm
 from benchmarks.seeded_arms import compare_scans
 from monai_mae_ext.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 TINY = {"spacing": [10, 10, 10], "patch_size": 4, "batch_size": 2}
 NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
-pytestmark = pytest.mark.bundle
+pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 
 
 def test_encoders_are_pretrained_tuned_tested_and_compared(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(ROOT)
     small = {"SEEDS": (0,), "LABELS": (2,), "TUNED_WITH": 2, "BASE_LRS": (0.1,), "LAYER_DECAYS": (1.0,)}
     small |= {"N_TRAINING": 4, "N_VALIDATION": 1, "N_TEST": 1}
     small["PRETRAINING"] = TINY | NETWORK | {"superpatch": [16, 16, 16]}
@@ -41,7 +39,6 @@ def test_encoders_are_pretrained_tuned_tested_and_compared(tmp_path: Path, monke
 
 
 def test_reconstructions_are_trained_tuned_tested_and_tabulated(volumes: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(ROOT)
     lists = json.loads((volumes / "dataset.json").read_text())
     whole = {"training": lists["training"], "validation": lists["test"]}
     whole = {

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
-from benchmarks import missing_sequences
-from monai_mae_ext.phantoms import MODALITIES
+from benchmarks import hippocampus, missing_sequences
+from monai_mae_ext.phantoms import MODALITIES, brain_phantom
 
-ROOT = Path(__file__).parents[1]
 NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
-pytestmark = pytest.mark.bundle
+pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 
 
 def test_arms_are_trained_and_tested_with_each_sequence_missing(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(ROOT)
     small = {"SEEDS": (0,), "N_TRAINING": 3, "N_VALIDATION": 1, "N_TEST": 2}
     small["SETTINGS"] = {"spacing": [10, 10, 10], "roi": [16, 16, 16], "patch_size": 4} | NETWORK
     for name, value in small.items():
@@ -32,3 +32,37 @@ def test_arms_are_trained_and_tested_with_each_sequence_missing(tmp_path: Path, 
     capsys.readouterr()
     missing_sequences.main(str(tmp_path), epochs=1)
     assert "trained" not in capsys.readouterr().out, "what is done is not done again"
+
+
+def write_hippocampi(folder: Path, count: int) -> Path:
+    """Scans of one sequence with two labels, in the Decathlon's layout."""
+    entries = []
+    for number in range(count):
+        phantom = brain_phantom(number, (8, 8, 8))
+        entries.append({"image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz"})
+        for name, volume in zip(entries[-1].values(), (phantom.image[2], phantom.label.clip(0, 2)), strict=True):
+            nib.save(nib.Nifti1Image(volume.astype(np.int16), phantom.affine), folder / name)
+    (folder / "dataset.json").write_text(json.dumps({"modality": {"0": "MRI"}, "training": entries}))
+    return folder
+
+
+def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path: Path, monkeypatch) -> None:
+    small: dict = {"SEEDS": (0,), "PRETRAINING_SEEDS": (0, 1), "FEW": 1, "N_VALIDATION": 1, "N_TEST": 2}
+    coarse = {"spacing": [10.0, 10.0, 10.0], "patch_size": 4} | NETWORK
+    small["PRETRAINING"] = hippocampus.PRETRAINING | coarse | {"superpatch": [16, 16, 16]}
+    small["FINE_TUNING"] = hippocampus.FINE_TUNING | coarse | {"roi": [16, 16, 16]}
+    frozen = hippocampus.PROTOCOLS["frozen encoder, head"]
+    small["PROTOCOLS"] = {"frozen": frozen._replace(base_lrs=(0.1,))}
+    for name, value in small.items():
+        monkeypatch.setattr(hippocampus, name, value)
+    data = write_hippocampi(tmp_path, 5)
+    hippocampus.main(str(data), str(tmp_path / "out"), pretraining_epochs=1, steps=2, protocols=("frozen",))
+    reports = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert list(reports) == ["frozen, 1 labels", "frozen, 2 labels"] and (tmp_path / "out" / "report.png").is_file()
+    for rows in reports.values():
+        assert [row["arm"] for row in rows] == ["scratch", "self-pretrained"]
+        assert all(0 <= row["mean"] <= 1 for row in rows)
+    folders = [path.name for path in (tmp_path / "out" / "frozen_1_labels").iterdir()]
+    assert sorted(folders) == ["pretrained0_lr0.1_seed0", "pretrained1_lr0.1_seed0", "scratch_lr0.1_seed0"]
+    log = (tmp_path / "out" / "frozen_1_labels" / "pretrained1_lr0.1_seed0" / "training.txt").read_text()
+    assert "pretraining/seed1/encoder.safetensors" in log, "each arm starts from its own encoder"

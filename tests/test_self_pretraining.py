@@ -12,11 +12,10 @@ from benchmarks.self_pretraining import Protocol
 from monai_mae_ext.handlers.history import read_history
 
 ONE_EPOCH = {"epochs": 1, "warmup_epochs": 0, "val_interval": 1, "batch_size": 8}
-pytestmark = pytest.mark.bundle
+pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 
 
 def test_arms_are_pretrained_tuned_tested_and_compared(films: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(Path(__file__).parents[1])
     monkeypatch.setattr(self_pretraining, "SEEDS", (0,))
     monkeypatch.setattr(self_pretraining, "MIN_POSITIVES", 1)
     monkeypatch.setattr(self_pretraining, "PRETRAINING", self_pretraining.PRETRAINING | ONE_EPOCH)
