@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.transforms import Compose
 
+from monai_mae_ext.data import mri_datalist
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.phantoms import write_brain_phantoms
 from tests.bundles.conftest import BUNDLES, run_bundle, run_bundle_in_two_processes
@@ -87,6 +89,38 @@ def test_brats_is_read_by_the_same_network_and_a_missing_sequence_is_said(traine
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"{name}/{name} has no T1gd: zeros take the place" in done.stdout
     assert (tmp_path / "out" / name / f"{name}_seg.nii.gz").is_file()
+
+
+def test_a_patient_is_the_same_input_in_both_layouts(tmp_path: Path) -> None:
+    inputs = []
+    for layout, scheme in (("msd", "msd"), ("brats", "brats2023")):
+        folder = write_brain_phantoms(tmp_path / layout, 2, spacing=6, seed=3, layout=layout)
+        for item in mri_datalist(folder, "all", ("FLAIR", "T1w", "T1gd", "T2w")):
+            inputs.append(preprocessing(scheme)(item))
+    for msd, brats in zip(inputs[:2], inputs[2:], strict=True):
+        for key in ("image", "label"):
+            torch.testing.assert_close(msd[key].as_subclass(torch.Tensor), brats[key].as_subclass(torch.Tensor))
+        assert msd["image"].shape[0] == 4 and msd["label"].shape[0] == 3
+
+
+def preprocessing(scheme: str) -> Compose:
+    """What validation does with a scan before the network sees it."""
+    parser = ConfigParser(ConfigParser.load_config_files([str(BUNDLES / NAME / "configs" / "train.json"), str(TINY)]))
+    parser.update({"scheme": scheme, "spacing": [6.0, 6.0, 6.0]})
+    return parser.get_parsed_content("validate#preprocessing")
+
+
+@pytest.mark.real_data
+def test_sequences_and_labels_of_real_scans_are_what_they_are_called(real_data: Path) -> None:
+    """Oedema is bright in FLAIR and not in T1; in the enhancing part contrast agent makes T1 brighter."""
+    for item in mri_datalist(real_data / "Task01_BrainTumour", "all", ("FLAIR", "T1w", "T1gd", "T2w")):
+        scan = preprocessing("msd")(item)
+        flair, t1, t1gd, t2 = scan["image"].as_subclass(torch.Tensor)
+        whole, core, enhancing = scan["label"].as_subclass(torch.Tensor).bool()
+        edema = whole & ~core
+        assert flair[edema].median() > 1 > t1[edema].median() and t2[edema].median() > t1[edema].median()
+        if enhancing.sum() > 20:
+            assert (t1gd - t1)[enhancing].median() > (t1gd - t1)[edema].median() + 0.3
 
 
 def test_small_findings_can_be_taken_off(trained: Path, brains: Path, tmp_path: Path) -> None:
