@@ -34,7 +34,8 @@ class LearningHealth:
 
     and logs a verdict. The encoder counts as *better than random* when its loss is below both trivial ones, its rank
     is not below the random encoder's, the surroundings of a patch are more readable, and at most a tenth of the
-    readability of the patch itself is lost.
+    readability of the patch itself is lost. Where the batch tells what is ``valid``, nothing else counts: neither
+    padding nor background.
 
     Args:
         network: the bare network. Its random twin has the same architecture and always the same weights.
@@ -62,8 +63,10 @@ class LearningHealth:
     def collect(self, engine: Workflow) -> None:
         if sum(len(batch["image"]) for batch in self.batches) < self.max_images:
             output = engine.state.output
-            self.batches.append({key: output["label"][key] for key in ("image", "visible", "hidden")})
-            self.losses.append(self.loss(output["pred"], output["label"]) * len(output["label"]["image"]))
+            label = output["label"]
+            batch = {key: label[key] for key in ("image", "visible", "hidden")}
+            self.batches.append(batch | {"valid": label.get("valid", torch.ones_like(label["image"][:, :1]))})
+            self.losses.append(self.loss(output["pred"], label) * len(label["image"]))
 
     def judge(self, engine: Workflow) -> None:
         if idist.get_rank() > 0:
@@ -78,35 +81,38 @@ class LearningHealth:
     @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """All figures over the collected images."""
-        image, visible, hidden = (
-            torch.cat([batch[key] for batch in self.batches]) for key in ("image", "visible", "hidden")
+        image, visible, hidden, valid = (
+            torch.cat([batch[key] for batch in self.batches]) for key in ("image", "visible", "hidden", "valid")
         )
         grid = token_grid(self.network.img_size, self.network.patch_size)
         tokens = patchify(image.float(), self.network.patch_size)
         targets = normalize_tokens(tokens) if self.loss.normalize_targets else tokens
-        mean, position = trivial_losses(targets, chosen(visible, len(tokens[0])), chosen(hidden, len(tokens[0])))
-        own = gather_tokens(tokens, visible).flatten(0, 1)
-        around = gather_tokens(neighbour_means(tokens, grid), visible).flatten(0, 1)
-        groups = torch.arange(len(image), device=image.device).repeat_interleave(visible.shape[1])
+        counts = patchify(valid.float().expand_as(image), self.network.patch_size)
+        n_tokens = tokens.shape[1]
+        mean, position = trivial_losses(targets, chosen(visible, n_tokens), chosen(hidden, n_tokens), counts)
+        judged = gather_tokens(counts, visible).any(-1)
+        own = gather_tokens(tokens, visible)[judged]
+        around = gather_tokens(neighbour_means(tokens, grid), visible)[judged]
+        groups = torch.arange(len(image), device=image.device)[:, None].expand_as(judged)[judged]
         figures = {
             "loss_model": sum(float(loss) for loss in self.losses) / len(image),
             "loss_visible_mean": mean,
             "loss_position_only": position,
         }
         for suffix, network in (("", self.network), ("_random", self.twin.to(image.device))):
-            features = self.features(network, visible.shape[1])
+            features = self.features(network, visible.shape[1])[judged]
             figures[f"rank{suffix}"] = effective_rank(features)
             figures[f"readable_own{suffix}"] = linear_readability(features, own, groups)
             figures[f"readable_around{suffix}"] = linear_readability(features, around, groups)
         return figures
 
     def features(self, network: MaskedAutoencoder, n_visible: int) -> Tensor:
-        """Features of the visible patches (without the class token), ``(images * K, width)``."""
+        """Features of the visible patches (without the class token), ``(images, K, width)``."""
         was_training = network.training
         network.eval()
         parts = [network.encoder(batch["image"].float(), batch["visible"])[:, -n_visible:] for batch in self.batches]
         network.train(was_training)
-        return torch.cat(parts).flatten(0, 1).float()
+        return torch.cat(parts).float()
 
 
 def chosen(index: Tensor, n_tokens: int) -> Tensor:

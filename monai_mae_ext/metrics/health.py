@@ -65,12 +65,15 @@ def neighbour_means(tokens: Tensor, grid: Sequence[int]) -> Tensor:
     return torch.stack(sides, dim=-1)
 
 
-def trivial_losses(targets: Tensor, visible: Tensor, hidden: Tensor) -> tuple[float, float]:
+def trivial_losses(
+    targets: Tensor, visible: Tensor, hidden: Tensor, valid: Tensor | None = None
+) -> tuple[float, float]:
     """Mean squared error on the hidden tokens of two predictors that understand nothing.
 
     Args:
         targets: ``(B, N, D)``, all tokens in the loss's units (raw or normalised).
         visible, hidden: bool ``(B, N)``.
+        valid: ``(B, N, D)`` of 0 and 1: only values of 1 count, as in the loss; None for all.
 
     Returns:
         The loss of predicting the mean of each image's visible values, and the loss of predicting, at every position,
@@ -81,8 +84,13 @@ def trivial_losses(targets: Tensor, visible: Tensor, hidden: Tensor) -> tuple[fl
     """
     if len(targets) < 2:
         raise UserError("the position-only predictor needs at least two images: validate on more than one")
-    count = visible.sum(1)[:, None, None] * targets.shape[2]
-    visible_mean = (targets * visible[..., None]).sum((1, 2), keepdim=True) / count
-    others = (targets.sum(0, keepdim=True) - targets) / (len(targets) - 1)
-    error = lambda guess: (targets - guess).square()[hidden].mean().item()  # noqa: E731
+    counts = torch.ones_like(targets) if valid is None else valid.to(targets.dtype)
+    seen = counts * visible[..., None]
+    visible_mean = (targets * seen).sum((1, 2), keepdim=True) / seen.sum((1, 2), keepdim=True).clamp(min=1)
+    others = ((targets * counts).sum(0) - targets * counts) / (counts.sum(0) - counts).clamp(min=1)
+    asked = counts * hidden[..., None]
+
+    def error(guess: Tensor) -> float:
+        return (((targets - guess).square() * asked).sum((1, 2)) / asked.sum((1, 2)).clamp(min=1)).mean().item()
+
     return error(visible_mean), error(others)

@@ -106,3 +106,14 @@ def test_trivial_losses_by_hand():
 def test_one_image_is_refused():
     with pytest.raises(UserError, match="at least two images"):
         trivial_losses(torch.zeros(1, 2, 3), torch.tensor([[True, False]]), torch.tensor([[False, True]]))
+
+
+def test_trivial_losses_look_at_valid_values_alone():
+    """What is not valid may hold anything: here huge values in a third of each token."""
+    targets, valid = torch.randn(6, 10, 9), torch.ones(6, 10, 9)
+    visible = torch.zeros(6, 10, dtype=torch.bool)
+    visible[:, :4] = True
+    expected = trivial_losses(targets[..., :6], visible, ~visible)
+    valid[..., 6:] = 0
+    spoilt = torch.where(valid.bool(), targets, 1e6)
+    assert trivial_losses(spoilt, visible, ~visible, valid) == pytest.approx(expected, rel=1e-5)
