@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fire
+from monai.transforms import LoadImage, Orientation, ResampleToMatch
+from torch import Tensor
 
 from benchmarks.self_pretraining import bundle
 from benchmarks.settings import keep_settings
+from monai_mae_ext.figures_volume import save_volume_panel
 from monai_mae_ext.files import atomic_write
 
 BUNDLE = "bundles/ct_superpatch_pretraining"
@@ -130,13 +133,37 @@ def report(data: Path, out: Path, chosen: dict[str, float], epochs: dict[str, in
     return rows
 
 
+def save_comparison(data: Path, out: Path, chosen: dict[str, float]) -> None:
+    """Three planes of the first test volume and of what each arm made of it, unmasked; the plain MAE is left out."""
+    pictures = {}
+    for arm in sorted((arm for arm in chosen if ARMS[arm].overlays), key=lambda arm: arm.startswith("MAE")):
+        folder = folder_of(out, arm, chosen[arm], SEEDS[0])
+        if not (folder / "volumes").exists():
+            keys = {"dataset_dir": data, "ckpt_dir": folder / "models", "output_dir": folder / "volumes"}
+            settings = {"spacing": SETTINGS["spacing"], "section": "test", **ARMS[arm].overrides}
+            settings = {key: value for key, value in settings.items() if not key.startswith("loss")}
+            overlays = ("inference", "quick", *ARMS[arm].overlays)
+            bundle(BUNDLE, "inferring", overlays, folder / "volumes.txt", **keys, **settings)
+        pictures[arm] = load(sorted((folder / "volumes").rglob("*_unmasked.nii.gz"))[0])
+    scan = sorted(item["image"] for item in json.loads((data / "dataset.json").read_text())["test"])[0]
+    truth = ResampleToMatch(mode="bilinear")(load(scan), next(iter(pictures.values())))
+    scaled = {title: ((volume + 175) / 425).clamp(0, 1) for title, volume in ({"input": truth} | pictures).items()}
+    caption = "unmasked input; a test volume of the IBSI validation set, CC BY 3.0; -175 to 250 HU"
+    save_volume_panel(out / "comparison.png", scaled, SETTINGS["spacing"], caption)
+
+
+def load(path: str | Path) -> Tensor:
+    """A volume ``(1, *S)`` in RAS orientation."""
+    return Orientation("RAS", labels=None)(LoadImage(image_only=True, ensure_channel_first=True)(path))
+
+
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The rows as a table; first the trivial predictor that every arm has to beat."""
     lines = ["| network | PSNR, unmasked | seed by seed | SSIM | MS-SSIM | PSNR, hidden voxels | epochs |"]
     lines += ["|---|---|---|---|---|---|---|"]
     trivial = rows[0]["block_mean"]
-    lines.append(f"| mean of each token | {' | | '.join(f'{trivial[name]:.2f}' for name in SCORES[:2])} | "
-                 f"{trivial[SCORES[2]]:.3f} | | |")  # fmt: skip
+    psnr, ssim, ms_ssim = (trivial[name] for name in SCORES[:3])
+    lines.append(f"| mean of each token | {psnr:.2f} | | {ssim:.3f} | {ms_ssim:.3f} | | |")
     for row in rows:
         psnr, ssim, ms_ssim = (row[name] for name in SCORES[:3])
         hidden = f"{row['psnr_hidden']['mean']:.2f}" if "psnr_hidden" in row else ""
@@ -147,7 +174,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def main(dataset_dir: str, out: str = "runs/reconstruction", seconds: int = SECONDS) -> None:
-    """Run what is not done yet; print the table and write ``report.json`` into ``out``."""
+    """Run what is not done yet; print the table and write ``report.json`` and ``comparison.png`` into ``out``."""
     root = Path(out).absolute()
     keep_settings(root, seconds=seconds, settings=SETTINGS, arms=ARMS)
     data = write_roles(dataset_dir, root)
@@ -171,6 +198,7 @@ def main(dataset_dir: str, out: str = "runs/reconstruction", seconds: int = SECO
     print(markdown(rows))
     with atomic_write(root / "report.json") as path:
         path.write_text(json.dumps(rows, indent=4) + "\n")
+    save_comparison(data, root, chosen)
 
 
 if __name__ == "__main__":

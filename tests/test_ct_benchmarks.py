@@ -57,6 +57,7 @@ def test_reconstructions_are_trained_tuned_tested_and_tabulated(volumes: Path, t
     reconstruction.main(str(tmp_path), str(tmp_path / "out"), seconds=0)
     rows = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [row["arm"] for row in rows] == ["MAE", "AE"] and all(row["psnr_unmasked"]["mean"] > 0 for row in rows)
+    assert (tmp_path / "out" / "comparison.png").is_file()
     table = reconstruction.markdown(rows).splitlines()
     assert len(table) == 5 and all(line.count("|") == table[0].count("|") for line in table)
     roles = json.loads((tmp_path / "out" / "data" / "dataset.json").read_text())
