@@ -17,7 +17,12 @@ from monai_mae_ext.transforms.masking import (
     TokenMaskingd,
     mask_image,
 )
-from monai_mae_ext.transforms.modalities import ArrangeModalitiesd, NonzeroMaskd, RandDropModalitiesd
+from monai_mae_ext.transforms.modalities import (
+    ArrangeModalitiesd,
+    CheckGridsd,
+    NonzeroMaskd,
+    RandDropModalitiesd,
+)
 from monai_mae_ext.transforms.region_masking import RegionMasking
 from monai_mae_ext.transforms.regions import LabelsToRegionsd, class_regions, tumor_label_names, tumor_regions
 from monai_mae_ext.transforms.superpatch import PadToSuperpatchd, RandSuperpatchd
@@ -34,6 +39,7 @@ __all__ = [
     "ArrangeModalitiesd",
     "BORROWED",
     "BlockMasking",
+    "CheckGridsd",
     "Displayd",
     "LabelsToRegionsd",
     "NonzeroMaskd",

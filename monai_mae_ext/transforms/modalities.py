@@ -6,18 +6,42 @@ import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
-from monai.utils import convert_to_dst_type
+from monai.utils import convert_to_dst_type, ensure_tuple
 from torch import Tensor
 
 from monai_mae_ext.data.modalities import modality_name
 from monai_mae_ext.errors import UserError
 
-__all__ = ["ArrangeModalitiesd", "NonzeroMaskd", "RandDropModalitiesd"]
+__all__ = ["ArrangeModalitiesd", "CheckGridsd", "NonzeroMaskd", "RandDropModalitiesd"]
 
 logger = logging.getLogger(__name__)
+
+
+class CheckGridsd(MapTransform):
+    """Before a scan's sequences are read from files of their own: do they lie on one grid? Reads headers alone.
+
+    MONAI would stack files of the same size wherever they lie.
+
+    Args:
+        keys: items that are lists of NIfTI files; a single path passes.
+
+    Raises:
+        UserError: naming the file that lies elsewhere.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        for key in self.key_iterator(dict(data)):
+            first, *others = ensure_tuple(data[key])
+            for path in others:
+                ours, theirs = (nib.Nifti1Image.from_filename(name) for name in (path, first))
+                if ours.shape != theirs.shape or not np.allclose(ours.affine, theirs.affine, atol=1e-2):
+                    raise UserError(f"{path} lies on another grid than {first}: register and resample it first")
+        return dict(data)
 
 
 class ArrangeModalitiesd(MapTransform):

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from monai.data.meta_tensor import MetaTensor
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.transforms import ArrangeModalitiesd, NonzeroMaskd, RandDropModalitiesd
+from monai_mae_ext.transforms import ArrangeModalitiesd, CheckGridsd, NonzeroMaskd, RandDropModalitiesd
 
 AFFINE = torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0], dtype=torch.double))
 
@@ -71,3 +74,14 @@ def test_nothing_is_dropped_or_added_unless_asked() -> None:
     assert set(RandDropModalitiesd("image", 0.0)({"image": image})) == {"image"}
     with pytest.raises(UserError, match=r"drop_prob is in \[0, 1\), not 1"):
         RandDropModalitiesd("image", 1.0)
+
+
+def test_sequences_that_lie_elsewhere_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    affines = {"t1": np.eye(4), "t2": np.eye(4), "flair": np.diag([1.0, 1.0, 1.2, 1.0])}
+    paths = {name: str(tmp_path / f"p_{name}.nii.gz") for name in affines}
+    for name, affine in affines.items():
+        nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), affine), paths[name])
+    item = {"image": [paths["t1"], paths["t2"]]}
+    assert CheckGridsd("image")(item) == item and CheckGridsd("image")({"image": "no/such/file"})
+    with pytest.raises(UserError, match=r"p_flair.nii.gz lies on another grid than .*p_t1.nii.gz: register"):
+        CheckGridsd("image")({"image": [paths["t1"], paths["flair"]]})
