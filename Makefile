@@ -46,9 +46,9 @@ quickstart-cxr: $(INSTALLED)
 # Folder of the run, bundles of pre-training and of segmentation, and what writes the phantoms.
 define segmentation_quickstart
 	$(PY) -m monai_mae_ext $(4) --out_dir $(1)/scans
-	$(PY) -m monai.bundle run training --config_file "['$(2)/configs/train.json','$(2)/configs/quick.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --output_dir $(1)/train
-	$(PY) -m monai.bundle run evaluating --config_file "['$(2)/configs/train.json','$(2)/configs/quick.json','$(2)/configs/evaluate.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --output_dir $(1)/evaluate
-	$(PY) -m monai.bundle run inferring --config_file "['$(2)/configs/inference.json','$(2)/configs/quick.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --section test --output_dir $(1)/reconstructions
+	$(PY) -m monai.bundle run training --config_file "['$(2)/configs/train.json','$(2)/configs/quick.json','$(2)/configs/predict_all.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --output_dir $(1)/train
+	$(PY) -m monai.bundle run evaluating --config_file "['$(2)/configs/train.json','$(2)/configs/quick.json','$(2)/configs/predict_all.json','$(2)/configs/evaluate.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --output_dir $(1)/evaluate
+	$(PY) -m monai.bundle run inferring --config_file "['$(2)/configs/inference.json','$(2)/configs/quick.json','$(2)/configs/predict_all.json']" --bundle_root $(2) --dataset_dir $(1)/scans --ckpt_dir $(1)/models --section test --output_dir $(1)/reconstructions
 	$(PY) -m monai_mae_ext export --ckpt_dir $(1)/models --out $(1)/encoder.safetensors
 	$(PY) -m monai.bundle run training --config_file "['$(3)/configs/train.json','$(3)/configs/quick.json']" --bundle_root $(3) --dataset_dir $(1)/scans --ckpt_dir $(1)/segmenter/models --output_dir $(1)/segmenter/train --pretrained $(1)/encoder.safetensors
 	$(PY) -m monai.bundle run evaluating --config_file "['$(3)/configs/train.json','$(3)/configs/quick.json','$(3)/configs/evaluate.json']" --bundle_root $(3) --dataset_dir $(1)/scans --ckpt_dir $(1)/segmenter/models --output_dir $(1)/segmenter/evaluate

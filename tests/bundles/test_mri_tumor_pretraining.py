@@ -112,3 +112,12 @@ def test_training_and_inference_describe_one_network_and_one_preprocessing() -> 
     notes = lambda steps: [{key: value for key, value in step.items() if key != "_desc_"} for step in steps]  # noqa: E731
     assert infer["deterministic_transforms"] == notes(train["train#deterministic_transforms"])
     assert notes([infer["validation_masking"]]) == notes([train["validation_masking"]])
+
+
+def test_predict_all_lies_over_training_and_inference() -> None:
+    networks = []
+    for config in ("train.json", "inference.json"):
+        files = [BUNDLES / NAME / "configs" / config, TINY, BUNDLES / NAME / "configs" / "predict_all.json"]
+        parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
+        networks.append(parser.get_parsed_content("network_def"))
+    assert networks[0].facts == networks[1].facts and networks[0].decoder.recall
