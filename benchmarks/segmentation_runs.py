@@ -30,7 +30,7 @@ def run_once(
     if done.exists():
         return
     epochs = max(1, steps // items)
-    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 8)}
+    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 5)}
     places = {"ckpt_dir": folder / "models", "output_dir": folder / ("test" if testing else "train")}
     configs = ("train", "quick", *overlays, *(["evaluate"] if testing else []))
     bundle(name, method, configs, folder / f"{method}.txt", **places, **schedule, **keys)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 
 
 def test_encoders_are_pretrained_tuned_tested_and_compared(tmp_path: Path, monkeypatch, capsys) -> None:
-    small = {"SEEDS": (0,), "LABELS": (2,), "TUNED_WITH": 2, "BASE_LRS": (0.1,), "LAYER_DECAYS": (1.0,)}
+    small = {"SEEDS": (0,), "LABELS": (2,), "TUNED_WITH": 2, "BASE_LRS": (0.1,)}
     small |= {"N_TRAINING": 4, "N_VALIDATION": 1, "N_TEST": 1}
     small["PRETRAINING"] = TINY | NETWORK | {"superpatch": [16, 16, 16]}
     small["FINE_TUNING"] = TINY | NETWORK | {"roi": [16, 16, 16]}
