@@ -40,7 +40,7 @@ def mri_datalist(
 
     Args:
         dataset_dir, section, seed, fold: as in ``volume_datalist``.
-        modalities: names of the sequences that are wanted (see ``modality_name``); a scan with none is an error.
+        modalities: names of the sequences that are wanted (see ``modality_name``), of which scans may lack some.
         validation_fraction: share of the patients that validate, in [0, 0.8); folds are windows of this width.
 
     Returns:
@@ -57,11 +57,11 @@ def mri_datalist(
     cases = list(decathlon_cases(listing) if listing else sequence_cases(root))
     if not cases:
         cases = list(plain_cases(root, modalities))
-    wanted = {modality_name(name) for name in modalities}
-    for case in cases:
-        if not wanted & set(case.item["modalities"]):
-            has = ", ".join(case.item["modalities"])
-            raise UserError(f"{case.item['scan']} has {has}, none of {', '.join(modalities)}: set --modalities")
+    has = {name for case in cases for name in case.item["modalities"]}
+    if not has.intersection(map(modality_name, modalities)):
+        raise UserError(
+            f"scans in {root} have {', '.join(sorted(has))}, none of {', '.join(modalities)}: set --modalities"
+        )
     chosen = cases_of(cases, section, validation_fraction, seed, fold)
     if not chosen:
         raise empty_section(section, root, len(cases), listing)
@@ -91,7 +91,7 @@ def sequence_cases(root: Path) -> Iterator[Case]:
             if match := SEQUENCE_FILE.fullmatch(name):
                 sequence = NAMES.get(match["word"].lower(), match["word"].lower())
                 files = scans.setdefault(match["scan"], {})
-                if sequence in files:
+                if sequence in files and sequence in NAMES.values():
                     raise UserError(f"{folder} has two files of {sequence}, {files[sequence]} and {name}: remove one")
                 files[sequence] = name
         for scan, files in scans.items():

@@ -55,7 +55,7 @@ def test_a_list_that_does_not_name_its_channels_is_refused(tmp_path: Path, more:
 def test_other_sequences_than_those_wanted_are_refused(tmp_path: Path) -> None:
     decathlon(tmp_path, modality={"0": "MRI"})
     assert len(mri_datalist(tmp_path, "all", ("MRI",))) == 30
-    with pytest.raises(UserError, match=r"BRATS_000.nii.gz has MRI, none of FLAIR, T1w, T1gd, T2w: set --modalities"):
+    with pytest.raises(UserError, match=r"scans in .* have MRI, none of FLAIR, T1w, T1gd, T2w: set --modalities"):
         mri_datalist(tmp_path, "all", FOUR)
 
 
