@@ -33,3 +33,10 @@ def test_everything_goes_to_the_device():
     batch = {"image": torch.rand(1, 1, 4, 4), "visible": torch.tensor([[0]]), "hidden": torch.tensor([[1]])}
     inputs, label, arguments, _ = PrepareMaskedBatch()(batch, device=torch.device("meta"))
     assert {tensor.device.type for tensor in (inputs, *label.values(), *arguments)} == {"meta"}
+
+
+def test_what_the_network_is_to_predict_can_hold_more_than_it_sees() -> None:
+    batch = {"image": torch.zeros(1, 2, 4), "target": torch.ones(1, 2, 4)}
+    batch |= {"visible": torch.tensor([[0]]), "hidden": torch.tensor([[1]])}
+    image, label, masks, _ = PrepareMaskedBatch()(batch)
+    assert not image.any() and label["image"].all() and "target" not in label and len(masks) == 2
