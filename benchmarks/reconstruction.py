@@ -135,13 +135,13 @@ def report(data: Path, out: Path, chosen: dict[str, float], epochs: dict[str, in
 
 def save_comparison(data: Path, out: Path, chosen: dict[str, float]) -> None:
     """Three planes of the first test volume and of what each arm made of it, unmasked; the plain MAE is left out."""
-    pictures = {}
+    pictures, known = {}, json.loads(Path(BUNDLE, "configs", "inference.json").read_text())
     for arm in sorted((arm for arm in chosen if ARMS[arm].overlays), key=lambda arm: arm.startswith("MAE")):
         folder = folder_of(out, arm, chosen[arm], SEEDS[0])
         if not (folder / "volumes").exists():
             keys = {"dataset_dir": data, "ckpt_dir": folder / "models", "output_dir": folder / "volumes"}
-            settings = {"spacing": SETTINGS["spacing"], "section": "test", **ARMS[arm].overrides}
-            settings = {key: value for key, value in settings.items() if not key.startswith("loss")}
+            settings = {"section": "test", **SETTINGS, **ARMS[arm].overrides}
+            settings = {key: value for key, value in settings.items() if key.split("#")[0] in known}
             overlays = ("inference", "quick", *ARMS[arm].overlays)
             bundle(BUNDLE, "inferring", overlays, folder / "volumes.txt", **keys, **settings)
         pictures[arm] = load(sorted((folder / "volumes").rglob("*_unmasked.nii.gz"))[0])
