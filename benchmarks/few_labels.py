@@ -25,13 +25,11 @@ from typing import Any, NamedTuple
 import fire
 
 from benchmarks.seeded_arms import compare_scans, markdown, save_dots
-from benchmarks.segmentation_runs import run_once, scan_dice, validation_dice
-from benchmarks.self_pretraining import bundle
+from benchmarks.segmentation_runs import pretrain_once, run_once, scan_dice, validation_dice
 from benchmarks.settings import keep_settings
 from monai_mae_ext.data import volume_datalist
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms import write_abdomen_phantoms
-from monai_mae_ext.weights import export_encoder
 
 MAE, SEGMENTER = "bundles/ct_superpatch_pretraining", "bundles/ct_multiorgan_segmentation"
 SEEDS = (0, 1, 2)
@@ -72,31 +70,18 @@ def write_lists(out: Path) -> None:
             path.write_text(json.dumps(lists, indent=4) + "\n")
 
 
-def pretrain(out: Path, seed: int, epochs: int) -> None:
-    """Pre-train one encoder, unless it is there."""
-    folder = out / "pretraining" / f"seed{seed}"
-    encoder = folder / "encoder.safetensors"
-    if encoder.exists():
-        return
-    keys = {"dataset_dir": out / "data" / "all", "ckpt_dir": folder / "models", "output_dir": folder}
-    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
-    overlays = ("train", "quick", "predict_all")
-    bundle(MAE, "training", overlays, folder / "log.txt", seed=seed, **keys, **schedule, **PRETRAINING)
-    export_encoder(folder / "models", encoder)
-    print("pre-trained", seed, flush=True)
-
-
 def segment(out: Path, run: Run, method: str, steps: int) -> None:
     """Train ("training") or test ("evaluating") one segmenter, unless that is done."""
     encoder = out / "pretraining" / f"seed{run.seed}" / "encoder.safetensors"
     keys = {"dataset_dir": out / "data" / f"{run.labels}_seed{run.seed}", "seed": run.seed, "base_lr": run.base_lr}
     keys["pretrained"] = None if run.arm == "scratch" else encoder
-    run_once(SEGMENTER, method, (), run.folder(out), steps, run.labels, **keys, **FINE_TUNING)
+    run_once(SEGMENTER, method, run.folder(out), steps, run.labels, **keys, **FINE_TUNING)
 
 
 def report(labels: int, chosen: dict[str, list[Run]], out: Path) -> list[dict[str, Any]]:
     """Compare the tuned runs on the test phantoms: a row an arm."""
-    rows = compare_scans({arm: [scan_dice(run.folder(out)) for run in runs] for arm, runs in chosen.items()}, "scratch")
+    scores = {arm: [scan_dice(run.folder(out) / "test") for run in runs] for arm, runs in chosen.items()}
+    rows = compare_scans(scores, "scratch")
     for row, runs in zip(rows, chosen.values(), strict=True):
         row |= {"labels": labels, "base_lr": runs[0].base_lr}
         row["validation"] = sum(validation_dice(run.folder(out)) for run in runs) / len(runs)
@@ -110,12 +95,17 @@ def main(out: str = "runs/few_labels", pretraining_epochs: int = 120, steps: int
     keep_settings(root, **own, pretraining=PRETRAINING, fine_tuning=FINE_TUNING)
     write_lists(root)
     reports = {}
+
+    def pretrain(seed: int) -> None:
+        folder = root / "pretraining" / f"seed{seed}"
+        pretrain_once(MAE, root / "data" / "all", folder, pretraining_epochs, seed=seed, **PRETRAINING)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def run_all(method: str, runs: Iterable[Run]) -> None:
             list(pool.map(lambda run: segment(root, run, method, steps), runs))
 
-        list(pool.map(lambda seed: pretrain(root, seed, pretraining_epochs), SEEDS))
+        list(pool.map(pretrain, SEEDS))
         tried = {arm: [Run(TUNED_WITH, arm, base_lr, SEEDS[0]) for base_lr in BASE_LRS] for arm in ARMS}
         run_all("training", itertools.chain(*tried.values()))
         best = {arm: max(runs, key=lambda run: validation_dice(run.folder(root))) for arm, runs in tried.items()}

@@ -24,12 +24,10 @@ import fire
 import numpy as np
 
 from benchmarks.seeded_arms import compare_scans, markdown, save_dots
-from benchmarks.segmentation_runs import run_once, scan_dice, validation_dice
-from benchmarks.self_pretraining import bundle
+from benchmarks.segmentation_runs import pretrain_once, run_once, scan_dice, validation_dice
 from benchmarks.settings import keep_settings
 from monai_mae_ext.data import mri_datalist
 from monai_mae_ext.files import atomic_write
-from monai_mae_ext.weights import export_encoder
 
 MAE, SEGMENTER = "bundles/mri_tumor_pretraining", "bundles/mri_tumor_segmentation"
 SEEDS, PRETRAINING_SEEDS = (0, 1, 2), (0, 1)
@@ -98,20 +96,6 @@ def write_lists(dataset_dir: str, out: Path) -> int:
     return len(training)
 
 
-def pretrain(out: Path, seed: int, epochs: int) -> None:
-    """Pre-train one encoder, unless it is there."""
-    folder = out / "pretraining" / f"seed{seed}"
-    encoder = folder / "encoder.safetensors"
-    if encoder.exists():
-        return
-    keys = {"dataset_dir": out / "data" / "all", "ckpt_dir": folder / "models", "output_dir": folder}
-    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
-    overlays = ("train", "quick", "predict_all")
-    bundle(MAE, "training", overlays, folder / "log.txt", seed=seed, **keys, **schedule, **PRETRAINING)
-    export_encoder(folder / "models", encoder)
-    print("pre-trained", seed, flush=True)
-
-
 def segment(out: Path, run: Run, method: str, steps: int) -> None:
     """Train ("training") or test ("evaluating") one segmenter, unless that is done."""
     encoder = out / "pretraining" / f"seed{run.pretraining}" / "encoder.safetensors"
@@ -123,7 +107,7 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
     }
     steps_an_epoch = max(1, run.labels // FINE_TUNING["batch_size"])
     overrides = FINE_TUNING | PROTOCOLS[run.protocol].overrides
-    run_once(SEGMENTER, method, (), run.folder(out), steps, steps_an_epoch, **keys, **overrides)
+    run_once(SEGMENTER, method, run.folder(out), steps, steps_an_epoch, **keys, **overrides)
 
 
 def runs_of(arm: str, protocol: str, labels: int, base_lr: float, seed: int) -> list[Run]:
@@ -138,7 +122,7 @@ def report(out: Path, protocol: str, labels: int, base_lrs: dict[str, float]) ->
     validation = {}
     for arm, base_lr in base_lrs.items():
         runs = [runs_of(arm, protocol, labels, base_lr, seed) for seed in SEEDS]
-        scores[arm] = [np.mean([scan_dice(run.folder(out)) for run in seed], axis=0) for seed in runs]
+        scores[arm] = [np.mean([scan_dice(run.folder(out) / "test") for run in seed], axis=0) for seed in runs]
         validation[arm] = np.mean([validation_dice(run.folder(out)) for seed in runs for run in seed]).item()
     rows = compare_scans(scores, "scratch")
     for row in rows:
@@ -181,8 +165,13 @@ def main(
     own = {"pretraining_epochs": pretraining_epochs, "steps": steps, "seeds": [SEEDS, PRETRAINING_SEEDS], "few": FEW}
     keep_settings(root, **own, pretraining=PRETRAINING, fine_tuning=FINE_TUNING, protocols=PROTOCOLS)
     n_training = write_lists(dataset_dir, root)
+
+    def pretrain(seed: int) -> None:
+        folder = root / "pretraining" / f"seed{seed}"
+        pretrain_once(MAE, root / "data" / "all", folder, pretraining_epochs, seed=seed, **PRETRAINING)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda seed: pretrain(root, seed, pretraining_epochs), PRETRAINING_SEEDS))
+        list(pool.map(pretrain, PRETRAINING_SEEDS))
     reports: dict[str, list[dict[str, Any]]] = {}
     for protocol in protocols:
         reports |= compare_protocol(root, protocol, n_training, steps)

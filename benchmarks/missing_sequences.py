@@ -18,8 +18,8 @@ from typing import Any
 
 import fire
 import numpy as np
-import pandas as pd
 
+from benchmarks.segmentation_runs import run_once, scan_dice
 from benchmarks.self_pretraining import bundle
 from benchmarks.settings import keep_settings
 from monai_mae_ext.data import mri_datalist
@@ -55,36 +55,26 @@ def write_lists(out: Path) -> None:
 def run(out: Path, arm: str, seed: int, epochs: int) -> None:
     """Train one network and test it in every case, unless that is done."""
     folder = folder_of(out, arm, seed)
-    keys: dict[str, Any] = {"ckpt_dir": folder / "models", "seed": seed, **SETTINGS}
-    if not (folder / "trained").exists():
-        schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 5)}
-        data, dropout = out / "data" / COMPLETE.replace(" ", "_"), ARMS[arm]
-        keys_of_training = {"dataset_dir": data, "output_dir": folder / "train", "modality_dropout": dropout}
-        bundle(BUNDLE, "training", ("train", "quick"), folder / "training.txt", **keys, **keys_of_training, **schedule)
-        (folder / "trained").touch()
-        print("trained", arm, seed, flush=True)
+    data = out / "data" / COMPLETE.replace(" ", "_")
+    keys = {"dataset_dir": data, "modality_dropout": ARMS[arm], "seed": seed}
+    run_once(BUNDLE, "training", folder, epochs, 1, **keys, **SETTINGS)
     for case in CASES:
         name = case.replace(" ", "_")
         if not (folder / name / "per_image.csv").exists():
-            places = {"dataset_dir": out / "data" / name, "output_dir": folder / name}
-            bundle(BUNDLE, "evaluating", ("train", "quick", "evaluate"), folder / f"{name}.txt", **keys, **places)
+            places = {"dataset_dir": out / "data" / name, "ckpt_dir": folder / "models", "output_dir": folder / name}
+            bundle(BUNDLE, "evaluating", ("train", "quick", "evaluate"), folder / f"{name}.txt", **places, **SETTINGS)
 
 
 def folder_of(out: Path, arm: str, seed: int) -> Path:
     return out / arm.replace(" ", "_") / f"seed{seed}"
 
 
-def scan_dice(out: Path, arm: str, seed: int, case: str) -> np.ndarray:
-    """Mean Dice over the regions of each test phantom."""
-    table = pd.read_csv(folder_of(out, arm, seed) / case.replace(" ", "_") / "per_image.csv").sort_values("image")
-    return table.filter(regex="^dice ").mean(axis=1).to_numpy()
-
-
 def report(out: Path) -> list[dict[str, Any]]:
     """A row an arm: mean Dice in each case, and the mean loss for one missing sequence, also seed by seed."""
     rows = []
     for arm in ARMS:
-        dice = np.array([[scan_dice(out, arm, seed, case).mean() for case in CASES] for seed in SEEDS])
+        folders = [[folder_of(out, arm, seed) / case.replace(" ", "_") for case in CASES] for seed in SEEDS]
+        dice = np.array([[scan_dice(folder).mean() for folder in cases] for cases in folders])
         losses = (dice[:, :1] - dice[:, 1:]).mean(1)
         row = {"arm": arm, **dict(zip(CASES, dice.mean(0).tolist(), strict=True))}
         rows.append(row | {"loss": losses.mean().item(), "loss_seeds": losses.tolist()})

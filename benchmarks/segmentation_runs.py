@@ -1,9 +1,8 @@
-"""Trainings and tests of a segmentation bundle, each done once, and their scores."""
+"""Pre-trainings, and trainings and tests of a segmentation bundle, each done once, and their scores."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,27 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.self_pretraining import bundle
+from monai_mae_ext.weights import export_encoder
 
 
-def run_once(
-    name: str, method: str, overlays: Sequence[str], folder: Path, steps: int, items: int, **keys: Any
-) -> None:
+def pretrain_once(name: str, data: Path, folder: Path, epochs: int, **overrides: Any) -> None:
+    """Pre-train on the scans of ``data`` with ``predict_all.json``, unless ``folder`` has its encoder."""
+    encoder = folder / "encoder.safetensors"
+    if encoder.exists():
+        return
+    keys = {"dataset_dir": data, "ckpt_dir": folder / "models", "output_dir": folder}
+    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
+    bundle(name, "training", ("train", "quick", "predict_all"), folder / "log.txt", **keys, **schedule, **overrides)
+    export_encoder(folder / "models", encoder)
+    print("pre-trained", folder.name, flush=True)
+
+
+def run_once(name: str, method: str, folder: Path, steps: int, items: int, **keys: Any) -> None:
     """Train ("training") or test ("evaluating") in ``folder``, unless that is done.
 
     Args:
         name: the bundle's folder.
-        method, overlays: of the bundle.
+        method: of the bundle.
         folder: gets ``models``, ``train`` and ``test``, and what was said.
         steps: of the training, whatever the number of ``items`` an epoch has.
         keys: overrides.
@@ -32,7 +42,7 @@ def run_once(
     epochs = max(1, steps // items)
     schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 5)}
     places = {"ckpt_dir": folder / "models", "output_dir": folder / ("test" if testing else "train")}
-    configs = ("train", "quick", *overlays, *(["evaluate"] if testing else []))
+    configs = ("train", "quick", *(["evaluate"] if testing else []))
     bundle(name, method, configs, folder / f"{method}.txt", **places, **schedule, **keys)
     done.touch()
     print(method, folder.name, "in", folder.parent.name, flush=True)
@@ -45,6 +55,6 @@ def validation_dice(folder: Path) -> float:
 
 
 def scan_dice(folder: Path) -> np.ndarray:
-    """Mean Dice over the classes or regions of each test scan."""
-    table = pd.read_csv(folder / "test" / "per_image.csv").sort_values("image")
+    """Mean Dice over the classes or regions of each scan of the test in ``folder``."""
+    table = pd.read_csv(folder / "per_image.csv").sort_values("image")
     return table.filter(regex="^dice ").mean(axis=1).to_numpy()

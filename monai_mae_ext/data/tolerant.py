@@ -119,8 +119,8 @@ class TolerantCacheDataset(CacheDataset):
     def name_of(self, index: int) -> str:
         """Return an item's ``scan``, a path, or else its image path, or else its number."""
         item = self.data[index]
-        named = isinstance(item, dict) and ("scan" in item or "image" in item)
-        return str(item["scan"] if "scan" in item else item["image"]) if named else f"item {index}"
+        names = [item[key] for key in ("scan", "image") if key in item] if isinstance(item, dict) else []
+        return str(names[0]) if names else f"item {index}"
 
 
 def root_cause(error: BaseException) -> str:

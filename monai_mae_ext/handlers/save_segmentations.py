@@ -18,7 +18,7 @@ from torch import Tensor
 from monai_mae_ext.figures_volume import save_label_overlay
 from monai_mae_ext.files import atomic_write, name_inside
 from monai_mae_ext.handlers.save_volumes import stem_of
-from monai_mae_ext.transforms.regions import Regions, class_regions, region_masks
+from monai_mae_ext.transforms.regions import Regions, class_regions, region_mask
 
 __all__ = ["SaveSegmentations"]
 
@@ -74,7 +74,7 @@ class SaveSegmentations:
             with atomic_write(target.with_name(f"{target.name}_{ending}.nii.gz")) as path:
                 nib.save(nib.Nifti1Image(values, affine), path)
         millilitres = abs(np.linalg.det(affine[:3, :3])) / 1000
-        counts = region_masks(output["labels"], self.regions).flatten(1).sum(1)
+        counts = [region_mask(output["labels"], members).sum() for members in self.regions.values()]
         self.rows.append([str(name), *(round(float(count * millilitres), 2) for count in counts)])
         spacing = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0).tolist()
         grey, shown = image[0].as_subclass(Tensor).cpu().numpy(), output["shown"].numpy()

@@ -20,7 +20,7 @@ from monai_mae_ext.data import SkippingDataset
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.metrics import dice_score, hausdorff95
-from monai_mae_ext.transforms.regions import Regions, region_masks
+from monai_mae_ext.transforms.regions import Regions, region_mask
 
 __all__ = ["SegmentationReport"]
 
@@ -84,9 +84,11 @@ class SegmentationReport:
 
     def score(self, labels: Tensor, truth: Tensor, spacing: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Dice and HD95 of each region of one scan."""
-        pairs = list(zip(region_masks(labels, self.regions), region_masks(truth, self.regions), strict=True))
-        dice = torch.stack([dice_score(*pair) for pair in pairs])
-        distance = torch.stack([hausdorff95(*pair, spacing) for pair in pairs])
+        scores = []
+        for members in self.regions.values():
+            pair = region_mask(labels, members), region_mask(truth, members)
+            scores.append(torch.stack([dice_score(*pair), hausdorff95(*pair, spacing)]))
+        dice, distance = torch.stack(scores, dim=1)
         if self.empty == "brats":
             distance = torch.where(distance.isnan(), torch.where(dice.isnan(), 0.0, BRATS_DIAGONAL_MM), distance)
             dice = dice.nan_to_num(nan=1.0)

@@ -7,13 +7,12 @@ from monai_mae_ext.metrics.health import effective_rank, linear_readability, tri
 from monai_mae_ext.metrics.neighbours import neighbour_scores
 from monai_mae_ext.metrics.ranking import average_precision, roc_auc
 from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores, superpatch_scores
-from monai_mae_ext.metrics.segmentation import MeanDice, MeanRegionDice, dice_score, hausdorff95
+from monai_mae_ext.metrics.segmentation import MeanDice, dice_score, hausdorff95
 
 __all__ = [
     "Calibration",
     "MeanAUC",
     "MeanDice",
-    "MeanRegionDice",
     "ReconstructionMetric",
     "average_precision",
     "classification_table",

@@ -8,7 +8,7 @@ import torch
 from monai.metrics import CumulativeIterationMetric, compute_hausdorff_distance
 from torch import Tensor
 
-__all__ = ["MeanDice", "MeanRegionDice", "dice_score", "hausdorff95"]
+__all__ = ["MeanDice", "dice_score", "hausdorff95"]
 
 
 def dice_score(segmentation: Tensor, truth: Tensor) -> Tensor:
@@ -49,17 +49,3 @@ class MeanDice(CumulativeIterationMetric):
 
     def aggregate(self) -> float:
         return self.get_buffer().nanmean(dim=0).nanmean().item()
-
-
-class MeanRegionDice(CumulativeIterationMetric):
-    """Mean over regions and volumes of the Dice of each region; 1 where a volume has none of it and none is found.
-
-    Call it with logits ``(B, R, *S)``, of which those above 0 count, and masks ``(B, R, *S)``, on any device.
-    """
-
-    def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
-        pairs = zip((y_pred > 0).flatten(0, 1), y.bool().to(y_pred.device).flatten(0, 1), strict=True)
-        return torch.stack([dice_score(*pair) for pair in pairs]).nan_to_num(nan=1.0).reshape(y_pred.shape[:2])
-
-    def aggregate(self) -> float:
-        return self.get_buffer().mean().item()

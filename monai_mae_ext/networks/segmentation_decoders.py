@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from monai.networks.blocks import UnetOutBlock, UnetrBasicBlock, UnetResBlock, UnetrPrUpBlock, UnetrUpBlock
@@ -13,9 +13,28 @@ from torch import Tensor, nn
 
 from monai_mae_ext.errors import UserError
 
-__all__ = ["DECODERS", "Decoder", "LightDecoder", "TokenHead", "UnetrDecoder"]
+__all__ = ["DECODERS", "Decoder", "DecoderSizes", "LightDecoder", "TokenHead", "UnetrDecoder"]
+
+
+class DecoderSizes(NamedTuple):
+    """What a decoder is built for.
+
+    ``spatial_dims``, ``in_channels``, ``num_classes`` and ``features`` (channels at full resolution; they double with
+    each halving) are as in ``ViTSegmenter``; ``hidden_size``, ``num_layers`` and ``patch_size`` (a number an axis) are
+    the encoder's.
+    """
+
+    spatial_dims: int
+    in_channels: int
+    num_classes: int
+    hidden_size: int
+    num_layers: int
+    patch_size: Sequence[int]
+    features: int
+
 
 BLOCK: dict[str, Any] = {"kernel_size": 3, "norm_name": "instance"}
+UP: dict[str, Any] = {"upsample_kernel_size": 2, "res_block": True, **BLOCK}
 
 
 def doublings_of(patch_size: Sequence[int], decoder: str) -> int:
@@ -33,43 +52,31 @@ class UnetrDecoder(nn.Module):
     doublings, less one. For patches of 16 and 12 blocks they are those of MONAI's ``UNETR``: behind blocks 4, 7 and 10.
 
     Args:
-        spatial_dims, in_channels, num_classes: as in ``ViTSegmenter``.
-        hidden_size, num_layers: of the encoder.
-        patch_size: of the encoder; a power of 2, the same along all axes.
-        features: channels at full resolution; they double with each halving.
+        sizes: with patches of a power of 2, the same along all axes.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        num_classes: int,
-        hidden_size: int,
-        num_layers: int,
-        patch_size: Sequence[int],
-        features: int,
-    ) -> None:
+    def __init__(self, sizes: DecoderSizes) -> None:
         super().__init__()
-        self.levels = doublings_of(patch_size, "unetr")
-        if num_layers < self.levels:
+        dims, features = sizes.spatial_dims, sizes.features
+        self.levels = doublings_of(sizes.patch_size, "unetr")
+        if sizes.num_layers < self.levels:
             raise UserError(
                 f"the unetr decoder needs {self.levels} blocks or more for patches of {2**self.levels}, not "
-                f"{num_layers}"
+                f"{sizes.num_layers}"
             )
-        self.states = [1 + round(num_layers * level / self.levels) for level in range(1, self.levels)]
-        widths = [features * 2**level for level in range(self.levels)] + [hidden_size]
-        up: dict[str, Any] = {"upsample_kernel_size": 2, "res_block": True, **BLOCK}
+        self.states = [1 + round(sizes.num_layers * level / self.levels) for level in range(1, self.levels)]
+        widths = [features * 2**level for level in range(self.levels)] + [sizes.hidden_size]
         # Names are those of MONAI's UNETR: encoder1 looks at the image, encoder2 at the earliest state, and so on.
-        self.encoder1 = UnetrBasicBlock(spatial_dims, in_channels, features, stride=1, res_block=True, **BLOCK)
+        self.encoder1 = UnetrBasicBlock(dims, sizes.in_channels, features, stride=1, res_block=True, **BLOCK)
         for level in range(1, self.levels):
             repeats = self.levels - 1 - level
             skip = UnetrPrUpBlock(
-                spatial_dims, hidden_size, widths[level], num_layer=repeats, stride=1, conv_block=True, **up
+                dims, sizes.hidden_size, widths[level], num_layer=repeats, stride=1, conv_block=True, **UP
             )
             self.add_module(f"encoder{level + 1}", skip)
         for level in reversed(range(self.levels)):
-            self.add_module(f"decoder{level + 2}", UnetrUpBlock(spatial_dims, widths[level + 1], widths[level], **up))
-        self.out = UnetOutBlock(spatial_dims, features, num_classes)
+            self.add_module(f"decoder{level + 2}", UnetrUpBlock(dims, widths[level + 1], widths[level], **UP))
+        self.out = UnetOutBlock(dims, features, sizes.num_classes)
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
         """Logits ``(B, num_classes, *S)`` of the image and the maps ``(B, E, *grid)``, from early to the last."""
@@ -85,34 +92,24 @@ class LightDecoder(nn.Module):
     """Doubles the token grid until it has the image's size, the shrunken image at its side. For small tokens.
 
     Args:
-        spatial_dims, in_channels, num_classes, hidden_size, num_layers, features: as in ``UnetrDecoder``.
-        patch_size: of the encoder; a power of 2, the same along all axes.
+        sizes: with patches of a power of 2, the same along all axes.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        num_classes: int,
-        hidden_size: int,
-        num_layers: int,
-        patch_size: Sequence[int],
-        features: int,
-    ) -> None:
+    def __init__(self, sizes: DecoderSizes) -> None:
         super().__init__()
+        dims, features = sizes.spatial_dims, sizes.features
         self.states: list[int] = []
-        doublings = doublings_of(patch_size, "light")
+        doublings = doublings_of(sizes.patch_size, "light")
         widths = [features * 2**level for level in reversed(range(doublings))]
         self.shrink = [2**level for level in reversed(range(doublings))]
-        inputs = [hidden_size, *widths[:-1]]
-        options: dict[str, Any] = {"upsample_kernel_size": 2, "res_block": True, **BLOCK}
+        inputs = [sizes.hidden_size, *widths[:-1]]
         self.up = nn.ModuleList(
-            UnetrUpBlock(spatial_dims, before, after, **options) for before, after in zip(inputs, widths, strict=True)
+            UnetrUpBlock(dims, before, after, **UP) for before, after in zip(inputs, widths, strict=True)
         )
         self.look = nn.ModuleList(
-            UnetrBasicBlock(spatial_dims, in_channels, width, stride=1, res_block=True, **BLOCK) for width in widths
+            UnetrBasicBlock(dims, sizes.in_channels, width, stride=1, res_block=True, **BLOCK) for width in widths
         )
-        self.out = UnetOutBlock(spatial_dims, features, num_classes)
+        self.out = UnetOutBlock(dims, features, sizes.num_classes)
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
         """Logits ``(B, num_classes, *S)`` of the image and the encoder's last map, ``[(B, E, *grid)]``."""
@@ -130,26 +127,17 @@ class TokenHead(nn.Module):
     scale does not matter.
 
     Args:
-        spatial_dims, in_channels, num_classes, hidden_size, num_layers, patch_size, features: as in ``UnetrDecoder``;
-            patches of any size.
+        sizes: with patches of any size.
     """
 
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        num_classes: int,
-        hidden_size: int,
-        num_layers: int,
-        patch_size: Sequence[int],
-        features: int,
-    ) -> None:
+    def __init__(self, sizes: DecoderSizes) -> None:
         super().__init__()
+        dims, features = sizes.spatial_dims, sizes.features
         self.states: list[int] = []
-        self.norm = Norm[Norm.BATCH, spatial_dims](hidden_size, affine=False)
-        self.spread = Conv[Conv.CONVTRANS, spatial_dims](hidden_size, features, patch_size, patch_size)
-        self.smooth = UnetResBlock(spatial_dims, features, features, stride=1, **BLOCK)
-        self.out = UnetOutBlock(spatial_dims, features, num_classes)
+        self.norm = Norm[Norm.BATCH, dims](sizes.hidden_size, affine=False)
+        self.spread = Conv[Conv.CONVTRANS, dims](sizes.hidden_size, features, sizes.patch_size, sizes.patch_size)
+        self.smooth = UnetResBlock(dims, features, features, stride=1, **BLOCK)
+        self.out = UnetOutBlock(dims, features, sizes.num_classes)
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
         """Logits ``(B, num_classes, *S)`` of the encoder's last map, ``[(B, E, *grid)]``."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.encoder import MaskedEncoder
 from monai_mae_ext.networks.mae import initialize
-from monai_mae_ext.networks.segmentation_decoders import DECODERS, Decoder
+from monai_mae_ext.networks.segmentation_decoders import DECODERS, Decoder, DecoderSizes
 
 __all__ = ["ViTSegmenter"]
 
@@ -65,9 +65,8 @@ class ViTSegmenter(nn.Module):
         )  # fmt: skip
         self.encoder.apply(initialize)
         patch = ensure_tuple_rep(patch_size, spatial_dims)
-        self.decoder: Decoder = DECODERS[decoder](
-            spatial_dims, in_channels, num_classes, hidden_size, num_layers, patch, features
-        )
+        sizes = DecoderSizes(spatial_dims, in_channels, num_classes, hidden_size, num_layers, patch, features)
+        self.decoder: Decoder = DECODERS[decoder](sizes)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(B, num_classes, *S)`` of ``image (B, C, *S)``, ``S`` being ``img_size``."""

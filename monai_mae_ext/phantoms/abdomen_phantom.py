@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from monai_mae_ext.errors import UserError
 from monai_mae_ext.phantoms.abdomen_anatomy import ORGANS, Painter, label_of, paint_organs
-from monai_mae_ext.phantoms.shapes import Canvas
+from monai_mae_ext.phantoms.shapes import Canvas, check_patient
 
 __all__ = ["AbdomenPhantom", "abdomen_phantom"]
 
@@ -44,8 +43,7 @@ def abdomen_phantom(seed: int, spacing: Sequence[float] = (2.5, 2.5, 2.5)) -> Ab
     Raises:
         UserError: for arguments out of range.
     """
-    if seed < 0 or not all(0.5 <= step <= 10 for step in spacing):
-        raise UserError(f"seed is at least 0 and spacing from 0.5 to 10 mm, got {seed} and {tuple(spacing)}")
+    check_patient(seed, spacing)
     rng = np.random.default_rng([seed, 13])
     canvas = Canvas(LOW, HIGH, spacing, rng)
     image = np.full(canvas.shape, AIR, np.float32)

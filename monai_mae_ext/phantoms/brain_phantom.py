@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from monai_mae_ext.errors import UserError
 from monai_mae_ext.phantoms.brain_anatomy import paint_brain
 from monai_mae_ext.phantoms.brain_tissues import HIGH, LOW, TISSUES, Brain, cloud
 from monai_mae_ext.phantoms.brain_tumour import label_of_tumour, paint_tumours
-from monai_mae_ext.phantoms.shapes import Canvas
+from monai_mae_ext.phantoms.shapes import Canvas, check_patient
 
 __all__ = ["MODALITIES", "BrainPhantom", "brain_phantom"]
 
@@ -60,8 +59,7 @@ def brain_phantom(seed: int, spacing: Sequence[float] = (2.0, 2.0, 2.0)) -> Brai
     Raises:
         UserError: for arguments out of range.
     """
-    if seed < 0 or not all(0.5 <= step <= 10 for step in spacing):
-        raise UserError(f"seed is at least 0 and spacing from 0.5 to 10 mm, got {seed} and {tuple(spacing)}")
+    check_patient(seed, spacing)
     rng, scanner, noise = np.random.default_rng([seed, 17]).spawn(3)
     brain = Brain(Canvas(LOW, HIGH, spacing, rng, warp_mm=2.5), rng)
     paint_brain(brain)

@@ -9,10 +9,18 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import zoom
 from scipy.spatial.transform import Rotation
 
-__all__ = ["Canvas"]
+from monai_mae_ext.errors import UserError
+
+__all__ = ["Canvas", "check_patient"]
 
 REACH_MM = 14.0
 """The warp moves nothing further than this, so that shapes need be looked for only near where they were drawn."""
+
+
+def check_patient(seed: int, spacing: Sequence[float]) -> None:
+    """Raise a ``UserError`` unless ``seed`` is at least 0 and each ``spacing`` from 0.5 to 10 mm."""
+    if seed < 0 or not all(0.5 <= step <= 10 for step in spacing):
+        raise UserError(f"seed is at least 0 and spacing from 0.5 to 10 mm, got {seed} and {tuple(spacing)}")
 
 
 class Canvas:

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, RandomizableTransform
+from monai.transforms import MapTransform, Randomizable
 from monai.utils import convert_to_dst_type, ensure_tuple
 from torch import Tensor
 
@@ -36,11 +36,13 @@ class CheckGridsd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         for key in self.key_iterator(dict(data)):
-            first, *others = ensure_tuple(data[key])
-            for path in others:
-                ours, theirs = (nib.Nifti1Image.from_filename(name) for name in (path, first))
-                if ours.shape != theirs.shape or not np.allclose(ours.affine, theirs.affine, atol=1e-2):
-                    raise UserError(f"{path} lies on another grid than {first}: register and resample it first")
+            paths = ensure_tuple(data[key])
+            if len(paths) < 2:
+                continue
+            first, *others = (nib.Nifti1Image.from_filename(path) for path in paths)
+            for path, image in zip(paths[1:], others, strict=True):
+                if image.shape != first.shape or not np.allclose(image.affine, first.affine, atol=1e-2):
+                    raise UserError(f"{path} lies on another grid than {paths[0]}: register and resample it first")
         return dict(data)
 
 
@@ -99,11 +101,10 @@ class NonzeroMaskd(MapTransform):
         return out
 
 
-class RandDropModalitiesd(RandomizableTransform, MapTransform):
+class RandDropModalitiesd(Randomizable, MapTransform):
     """Hide whole channels at times: each becomes zeros with a probability, but never all that hold anything.
 
-    So that a network also works where a sequence is missing (modality dropout; Neverova et al., arXiv 1501.00102,
-    section 4).
+    So that a network also works where a sequence is missing (modality dropout; Neverova et al., arXiv 1501.00102).
 
     Args:
         keys: the image ``(C, *S)``.
@@ -113,8 +114,7 @@ class RandDropModalitiesd(RandomizableTransform, MapTransform):
     """
 
     def __init__(self, keys: KeysCollection, drop_prob: float, target_key: str | None = None) -> None:
-        MapTransform.__init__(self, keys)
-        RandomizableTransform.__init__(self, 1.0)
+        super().__init__(keys)
         if not 0 <= drop_prob < 1:
             raise UserError(f"drop_prob is in [0, 1), not {drop_prob}")
         self.drop_prob, self.target_key = drop_prob, target_key

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, RemoveSmallObjects
 from monai.utils import convert_to_dst_type
-from scipy import ndimage
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
@@ -21,7 +20,7 @@ __all__ = [
     "class_regions",
     "clean_regions",
     "labels_of_regions",
-    "region_masks",
+    "region_mask",
     "tumor_label_names",
     "tumor_regions",
 ]
@@ -35,8 +34,6 @@ SCHEMES: dict[str, Regions] = {
 }
 """How data sets number the parts of a glioma. msd, the Decathlon's Task01: 1 oedema, 2 core that does not enhance, 3
 enhancing. brats, up to 2021: 1 core, 2 oedema, 4 enhancing. brats2023: as brats with 3 instead of 4."""
-
-
 LABEL_NAMES: dict[str, Sequence[str]] = {
     "msd": ("background", "edema", "non-enhancing tumor", "enhancing tumor"),
     "brats": ("background", "necrotic or non-enhancing core", "edema", "no label", "enhancing tumor"),
@@ -66,11 +63,9 @@ def check_scheme(scheme: str) -> None:
         raise UserError(f"scheme is one of {', '.join(SCHEMES)}, not {scheme!r}")
 
 
-def region_masks(labels: Tensor, regions: Regions) -> Tensor:
-    """Masks, bool ``(R, *S)``, of the regions in ``labels (*S)``."""
-    return torch.stack(
-        [torch.isin(labels, torch.tensor(list(members), device=labels.device)) for members in regions.values()]
-    )
+def region_mask(labels: Tensor, members: Sequence[int]) -> Tensor:
+    """Where ``labels`` are among the members of a region, bool."""
+    return torch.isin(labels, torch.tensor(list(members), device=labels.device))
 
 
 def own_labels(regions: Regions) -> list[int]:
@@ -91,10 +86,10 @@ def own_labels(regions: Regions) -> list[int]:
 
 def labels_of_regions(masks: Tensor, regions: Regions) -> Tensor:
     """Labels, uint8 ``(*S)``, of masks ``(R, *S)``: small regions are painted over large ones."""
-    own = own_labels(regions)
     labels = torch.zeros(masks.shape[1:], dtype=torch.uint8, device=masks.device)
-    for number in sorted(range(len(own)), key=lambda number: -len(list(regions.values())[number])):
-        labels[masks[number].bool()] = own[number]
+    painted = zip(regions.values(), own_labels(regions), masks.bool(), strict=True)
+    for _, label, mask in sorted(painted, key=lambda paint: -len(paint[0])):
+        labels[mask] = label
     return labels
 
 
@@ -121,13 +116,12 @@ def clean_regions(
     min_ml = min_ml or {}
     if unknown := set(min_ml) - set(regions):
         raise UserError(f"no region is called {', '.join(sorted(unknown))}: they are {', '.join(regions)}")
+    remove = RemoveSmallObjects(math.ceil(min_part_ml / voxel_ml), connectivity=masks.ndim)
     cleaned = []
-    for name, mask in zip(regions, masks.cpu().numpy().astype(bool), strict=True):
-        parts, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
-        sizes = np.bincount(parts.ravel()) * voxel_ml
-        mask = mask & (sizes >= min_part_ml)[parts]
+    for name, mask in zip(regions, masks.bool(), strict=True):
+        mask = remove(mask[None])[0].bool() if min_part_ml else mask
         cleaned.append(mask & (mask.sum() * voxel_ml >= min_ml.get(name, 0.0)))
-    return torch.from_numpy(np.stack(cleaned)).to(masks.device)
+    return torch.stack(cleaned)
 
 
 class LabelsToRegionsd(MapTransform):
@@ -155,6 +149,7 @@ class LabelsToRegionsd(MapTransform):
                     f"{out.get('scan', key)} has label {min(strange)}, the regions know {sorted(known)}: choose "
                     "another --scheme, or --regions of your own"
                 )
-            masks = region_masks(labels.as_subclass(Tensor)[0].int(), self.regions)
+            plain = labels.as_subclass(Tensor)[0].int()
+            masks = torch.stack([region_mask(plain, members) for members in self.regions.values()])
             out[key] = convert_to_dst_type(masks, labels, dtype=torch.float32)[0]
         return out

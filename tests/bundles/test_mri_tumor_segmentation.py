@@ -123,6 +123,17 @@ def test_sequences_and_labels_of_real_scans_are_what_they_are_called(real_data: 
             assert (t1gd - t1)[enhancing].median() > (t1gd - t1)[edema].median() + 0.3
 
 
+def test_regions_that_are_rightly_not_found_count_as_1_in_validation() -> None:
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLES / NAME / "configs" / "train.json"))
+    metric = parser.get_parsed_content("validate#key_metric#val_mean_dice#metric_fn")
+    outputs = parser.get_parsed_content("validate#key_metric#val_mean_dice#output_transform")
+    truth = torch.tensor([[[1, 1, 0, 0], [0, 0, 0, 0]], [[1, 1, 0, 0], [1, 0, 0, 0]]])  # two volumes, two regions
+    guess = torch.tensor([[[1, 0, 0, 0], [0, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]])
+    metric(*outputs({"pred": (guess * 2.0 - 1)[..., None, None], "label": truth[..., None, None].float()}))
+    assert metric.aggregate().item() == pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
+
+
 def test_small_findings_can_be_taken_off(trained: Path, brains: Path, tmp_path: Path) -> None:
     keys = {"dataset_dir": brains, "ckpt_dir": trained / "models", "output_dir": tmp_path, "section": "test"}
     limits = {"min_part_ml": 2, "min_ml": "{'enhancing tumor': 10000}"}

@@ -8,7 +8,11 @@ from monai.data.meta_tensor import MetaTensor
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.transforms import LabelsToRegionsd, class_regions, tumor_label_names, tumor_regions
-from monai_mae_ext.transforms.regions import SCHEMES, clean_regions, labels_of_regions, region_masks
+from monai_mae_ext.transforms.regions import SCHEMES, Regions, clean_regions, labels_of_regions, region_mask
+
+
+def region_masks(labels: torch.Tensor, regions: Regions) -> torch.Tensor:
+    return torch.stack([region_mask(labels, members) for members in regions.values()])
 
 
 @pytest.mark.parametrize(
