@@ -7,12 +7,15 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 from fire.parser import DefaultParseValue, SeparateFlagArgs
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import run
 from monai.utils import ensure_tuple
 
+from monai_mae_ext import __version__
 from monai_mae_ext.errors import UserError, show_user_errors
 
 __all__ = ["start_bundle"]
@@ -21,12 +24,25 @@ __all__ = ["start_bundle"]
 def start_bundle() -> None:
     """Show errors that the user can mend in one line, and refuse misspelt overrides, which MONAI would silently ignore.
 
+    A downloaded bundle, which carries its code, says so where another version is installed.
+
     Raises:
         UserError: if the command line of ``python -m monai.bundle run`` overrides a key that no config file has.
     """
     show_user_errors()
+    compare_with_installed()
     if sys.argv[1:2] == ["run"]:
         check_overrides(sys.argv[2:])
+
+
+def compare_with_installed() -> None:
+    """Tell whose code runs, if this is a bundle's own copy and another version is installed."""
+    if __name__.split(".")[0] == "monai_mae_ext":
+        return
+    with suppress(PackageNotFoundError):
+        installed = version("monai-mae-ext")
+        if installed != __version__:
+            print(f"this bundle runs the monai_mae_ext {__version__} that it carries, not the installed {installed}")
 
 
 def check_overrides(arguments: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from monai_mae_ext.checksums import check_sum
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks import (
     MaskedAutoencoder,
@@ -42,10 +43,11 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu",
         mmap: leave tensors on disk until they are used, for who wants the plain values.
 
     Raises:
-        UserError: if the file is missing or is no checkpoint.
+        UserError: if the file is missing, is no checkpoint, or is not the published one that lay here.
     """
     if not Path(path).is_file():
         raise UserError(f"no checkpoint at {path}: train first, or correct the path")
+    check_sum(path)
     try:
         return torch.load(path, map_location=device, weights_only=True, mmap=mmap)
     except Exception as error:
@@ -169,6 +171,7 @@ def read_pretrained(path: str | os.PathLike) -> Pretrained:
         return own_names(read_checkpoint(path))
     if not Path(path).is_file():
         raise UserError("no such file: correct the path")
+    check_sum(path)
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))

@@ -16,13 +16,16 @@ FORKS.set_forkserver_preload(["monai.bundle", "ignite.engine", "monai_mae_ext.ha
 
 
 def run_module(
-    module: str, arguments: Sequence[str], folder: str | Path = ".", timeout: float = 300
+    module: str, arguments: Sequence[str], folder: str | Path = ".", timeout: float = 300, hidden: str | None = None
 ) -> subprocess.CompletedProcess:
-    """What ``python -m module arguments`` in ``folder`` returns and prints, as ``subprocess.run`` tells it."""
+    """What ``python -m module arguments`` in ``folder`` returns and prints, as ``subprocess.run`` tells it.
+
+    ``hidden`` names a package that is not installed there.
+    """
     with tempfile.TemporaryDirectory() as logs:
         out, err = Path(logs, "out"), Path(logs, "err")
         process = FORKS.Process(
-            target=_be_python, args=(module, list(arguments), str(folder), dict(os.environ), str(out), str(err))
+            target=_be_python, args=(module, list(arguments), str(folder), dict(os.environ), hidden, str(out), str(err))
         )
         process.start()
         process.join(timeout)
@@ -33,15 +36,26 @@ def run_module(
         return subprocess.CompletedProcess([module, *arguments], process.exitcode, *words)
 
 
-def _be_python(module: str, arguments: list[str], folder: str, environment: dict[str, str], *logs: str) -> None:
+def _be_python(
+    module: str, arguments: list[str], folder: str, environment: dict[str, str], hidden: str | None, *logs: str
+) -> None:
     for number, log in enumerate(logs, start=1):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)
     os.chdir(folder)
     sys.path[0] = os.getcwd()
     sys.argv = [module, *arguments]
+    if hidden is not None:
+        _forget(hidden)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except Exception:
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
+
+
+def _forget(package: str) -> None:
+    """From now on ``import package`` fails, as where it is not installed."""
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]
+    sys.modules[package] = None  # type: ignore[assignment]

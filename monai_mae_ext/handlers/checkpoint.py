@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from monai_mae_ext.checksums import sum_beside
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
@@ -92,6 +93,7 @@ class AtomicCheckpoint:
         if self.evaluator is None or self.evaluator.state.best_metric_epoch == engine.state.epoch:
             with atomic_write(self.best) as path:
                 torch.save((self.averaged or self.network).state_dict(), path)
+                sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
         with atomic_write(self.last) as path:
             torch.save(self.state(engine), path)
 

@@ -51,7 +51,7 @@ def encoder_weights(network: MaskedAutoencoder, cls_token: bool | None = None) -
 
 def save_encoder(network: MaskedAutoencoder, path: str | os.PathLike) -> None:
     """Write ``encoder_weights(network)`` as safetensors, atomically, with ``network.facts`` as JSON in the metadata."""
-    metadata = {"format": "pt", "facts": json.dumps(network.facts)}
+    metadata = {"facts": json.dumps(network.facts)}  # one entry: safetensors writes several in any order
     with atomic_write(path) as temporary:  # as bytes: safetensors' own save_file lets nobody else read the file
         temporary.write_bytes(save(encoder_weights(network), metadata))
 

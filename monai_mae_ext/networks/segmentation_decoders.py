@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, List, NamedTuple  # noqa: UP035  TorchScript reads these annotations
 
-import torch.nn.functional as F
 from monai.networks.blocks import UnetOutBlock, UnetrBasicBlock, UnetResBlock, UnetrPrUpBlock, UnetrUpBlock
-from monai.networks.layers.factories import Conv, Norm
+from monai.networks.layers.factories import Conv, Norm, Pool
 from torch import Tensor, nn
 
 from monai_mae_ext.errors import UserError
@@ -78,13 +77,29 @@ class UnetrDecoder(nn.Module):
             self.add_module(f"decoder{level + 2}", UnetrUpBlock(dims, widths[level + 1], widths[level], **UP))
         self.out = UnetOutBlock(dims, features, sizes.num_classes)
 
-    def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+    def forward(self, image: Tensor, maps: List[Tensor]) -> Tensor:  # noqa: UP006
         """Logits ``(B, num_classes, *S)`` of the image and the maps ``(B, E, *grid)``, from early to the last."""
-        *early, x = maps
-        looks = [image, *early]
-        for level in reversed(range(self.levels)):
-            skip = self.get_submodule(f"encoder{level + 1}")(looks[level])
-            x = self.get_submodule(f"decoder{level + 2}")(x, skip)
+        return UnrolledUnetr(self)(image, maps)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        return UnrolledUnetr(self)
+
+
+class UnrolledUnetr(nn.Module):
+    """A ``UnetrDecoder``'s modules as lists from coarse to fine, since TorchScript looks up none by a computed name."""
+
+    def __init__(self, decoder: UnetrDecoder) -> None:
+        super().__init__()
+        levels = range(decoder.levels - 1, -1, -1)
+        self.skips = nn.ModuleList(decoder.get_submodule(f"encoder{level + 1}") for level in levels)
+        self.ups = nn.ModuleList(decoder.get_submodule(f"decoder{level + 2}") for level in levels)
+        self.out = decoder.out
+
+    def forward(self, image: Tensor, maps: List[Tensor]) -> Tensor:  # noqa: UP006
+        looks = [image] + maps[:-1]  # noqa: RUF005
+        x = maps[-1]
+        for index, (skip, up) in enumerate(zip(self.skips, self.ups)):  # noqa: B905
+            x = up(x, skip(looks[-1 - index]))
         return self.out(x)
 
 
@@ -98,11 +113,11 @@ class LightDecoder(nn.Module):
     def __init__(self, sizes: DecoderSizes) -> None:
         super().__init__()
         dims, features = sizes.spatial_dims, sizes.features
-        self.states: list[int] = []
         doublings = doublings_of(sizes.patch_size, "light")
         widths = [features * 2**level for level in reversed(range(doublings))]
-        self.shrink = [2**level for level in reversed(range(doublings))]
+        self.shrink = nn.ModuleList(Pool[Pool.AVG, dims](2**level) for level in reversed(range(doublings)))
         inputs = [sizes.hidden_size, *widths[:-1]]
+        self.states: list[int] = []
         self.up = nn.ModuleList(
             UnetrUpBlock(dims, before, after, **UP) for before, after in zip(inputs, widths, strict=True)
         )
@@ -111,12 +126,11 @@ class LightDecoder(nn.Module):
         )
         self.out = UnetOutBlock(dims, features, sizes.num_classes)
 
-    def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+    def forward(self, image: Tensor, maps: List[Tensor]) -> Tensor:  # noqa: UP006
         """Logits ``(B, num_classes, *S)`` of the image and the encoder's last map, ``[(B, E, *grid)]``."""
-        (x,) = maps
-        pool = F.avg_pool3d if image.ndim == 5 else F.avg_pool2d
-        for up, look, shrink in zip(self.up, self.look, self.shrink, strict=True):
-            x = up(x, look(pool(image, shrink)))
+        x = maps[0]
+        for up, look, shrink in zip(self.up, self.look, self.shrink):  # noqa: B905
+            x = up(x, look(shrink(image)))
         return self.out(x)
 
 
@@ -139,10 +153,9 @@ class TokenHead(nn.Module):
         self.smooth = UnetResBlock(dims, features, features, stride=1, **BLOCK)
         self.out = UnetOutBlock(dims, features, sizes.num_classes)
 
-    def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+    def forward(self, image: Tensor, maps: List[Tensor]) -> Tensor:  # noqa: UP006
         """Logits ``(B, num_classes, *S)`` of the encoder's last map, ``[(B, E, *grid)]``."""
-        (x,) = maps
-        return self.out(self.smooth(self.spread(self.norm(x))))
+        return self.out(self.smooth(self.spread(self.norm(maps[0]))))
 
 
 Decoder = UnetrDecoder | LightDecoder | TokenHead

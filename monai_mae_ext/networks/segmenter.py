@@ -1,9 +1,8 @@
 """Segmentation networks around the masked autoencoder's encoder."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
+from typing import List  # noqa: UP035  TorchScript reads the annotation, but no text: no annotations from __future__
 
 from monai.utils import ensure_tuple_rep
 from torch import Tensor, nn
@@ -32,6 +31,8 @@ class ViTSegmenter(nn.Module):
     Raises:
         UserError: for another decoder, or a patch size that it is not for.
     """
+
+    states: List[int]  # noqa: UP006
 
     def __init__(
         self,
@@ -67,11 +68,11 @@ class ViTSegmenter(nn.Module):
         patch = ensure_tuple_rep(patch_size, spatial_dims)
         sizes = DecoderSizes(spatial_dims, in_channels, num_classes, hidden_size, num_layers, patch, features)
         self.decoder: Decoder = DECODERS[decoder](sizes)
+        self.states = self.decoder.states
+        self.n_tokens = math.prod(self.encoder.grid)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(B, num_classes, *S)`` of ``image (B, C, *S)``, ``S`` being ``img_size``."""
-        states = self.encoder.states(image, self.decoder.states)
-        grid = self.encoder.grid
-        n_tokens = math.prod(grid)
-        maps = [state[:, -n_tokens:].transpose(1, 2).reshape(len(image), -1, *grid) for state in states]
+        states = self.encoder.states(image, self.states)
+        maps = [state[:, -self.n_tokens :].transpose(1, 2).unflatten(2, self.encoder.grid) for state in states]
         return self.decoder(image, maps)

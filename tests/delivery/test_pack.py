@@ -1,0 +1,205 @@
+"""Packed bundles work alone: without this repository, without the package installed, from another folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from safetensors.torch import load_file
+
+import monai_mae_ext
+from monai_mae_ext.delivery import CarriedCode
+from monai_mae_ext.delivery.archive import unpack
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.networks import ViTSegmenter
+from monai_mae_ext.weights import load_pretrained, read_checkpoint
+from tests.delivery.conftest import TINY, copy_of, pack_tiny, set_version, write_weights
+from tests.processes import run_module
+
+packing = sys.modules["monai_mae_ext.delivery.pack"]
+PACKAGE = Path(monai_mae_ext.__file__).parent
+
+
+@pytest.fixture
+def home(zoo: Path, tmp_path: Path) -> Path:
+    """All bundles unpacked, in a folder that is not the repository."""
+    for name in TINY:
+        unpack(zoo / f"{name}_v0.1.0.zip", tmp_path / "home", name)
+    return tmp_path / "home"
+
+
+def run_alone(words: list[str], folder: Path) -> subprocess.CompletedProcess:
+    """``python -m monai.bundle`` where nobody installed the package."""
+    done = run_module("monai.bundle", words, folder, hidden="monai_mae_ext")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def test_the_same_input_gives_the_same_bytes(zoo, tmp_path):
+    name = "ct_superpatch_pretraining"
+    bundle = copy_of(name, tmp_path)
+    pack_tiny(bundle, tmp_path / "again", write_weights(bundle, tmp_path / "weights"))
+    first, second = (folder / f"{name}_v0.1.0.zip" for folder in (zoo, tmp_path / "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_lists_name_every_zip_with_its_sum(zoo):
+    info = json.loads((zoo / "model_info.json").read_text())
+    assert sorted(info) == sorted(f"{name}_v0.1.0" for name in TINY)
+    for line in (zoo / "SHA256SUMS").read_text().splitlines():
+        checksum, name = line.split("  ")
+        assert hashlib.sha256((zoo / name).read_bytes()).hexdigest() == checksum == info[name[:-4]]["checksum"]
+        assert info[name[:-4]]["source"] == name
+    page = (zoo / "index.html").read_text()
+    for words in ("ct_multiorgan_segmentation 0.1.0", "Research. Not a medical device.", "MiB", "Apache"):
+        assert words in page
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_what_the_public_zoo_asks(name, home, tmp_path):
+    """Network in and out, TorchScript and ONNX, without the package, from another folder; with PyTorch's numbers."""
+    bundle = home / name
+    configs = ["--config_file", str(bundle / "configs" / "inference.json"), "--bundle_root", str(bundle)]
+    meta = ["--meta_file", str(bundle / "configs" / "metadata.json")]
+    run_alone(["verify_net_in_out", "network_def", *meta, *configs], tmp_path)
+    weights = ["--ckpt_file", str(bundle / "models" / "model.pt")]
+    run_alone(["ckpt_export", "network_def", "--filepath", "model.ts", *weights, *meta, *configs], tmp_path)
+    run_alone(["onnx_export", "network_def", "--filepath", "model.onnx", *weights, *meta, *configs], tmp_path)
+    network, image = network_and_image(bundle)
+    with torch.no_grad():
+        wanted = network.eval()(image)
+    torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts").eval()(image), wanted)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=1e-3, atol=1e-4)
+
+
+def network_and_image(bundle: Path) -> tuple[torch.nn.Module, torch.Tensor]:
+    """A bundle's network with its weights, and noise of the size that its metadata names."""
+    parser = ConfigParser(ConfigParser.load_config_file(bundle / "configs" / "inference.json"))
+    parser.read_meta(bundle / "configs" / "metadata.json")
+    parser["bundle_root"] = str(bundle)
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(read_checkpoint(bundle / "models" / "model.pt"))
+    data = parser["_meta_"]["network_data_format"]["inputs"]["image"]
+    generator = torch.Generator().manual_seed(0)
+    return network, torch.rand(1, data["num_channels"], *data["spatial_shape"], generator=generator)
+
+
+RUNS = {
+    "cxr_mae_pretraining": "films",
+    "cxr_disease_classification": "films",
+    "ct_superpatch_pretraining": "volumes",
+    "ct_multiorgan_segmentation": "volumes",
+    "mri_tumor_pretraining": "brains",
+    "mri_tumor_segmentation": "brains",
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_stock_monai_downloads_and_runs_it(name, zoo, serve, tmp_path, request):
+    """Training for an epoch, evaluation and inference of a bundle that was downloaded alone."""
+    data = request.getfixturevalue(RUNS[name])
+    zipped = f"{serve(zoo)}/{name}_v0.1.0.zip"
+    run_alone(["download", "--name", name, "--url", zipped, "--bundle_dir", str(tmp_path / "home")], tmp_path)
+    bundle, out = tmp_path / "home" / name, tmp_path / "out"
+    keys = ["--bundle_root", str(bundle), "--dataset_dir", str(data)]
+
+    def run(verb: str, *files: str, **overrides: object) -> None:
+        named = str([str(bundle / "configs" / file) for file in files])
+        words = [word for key, value in overrides.items() for word in (f"--{key}", str(value))]
+        run_alone(["run", verb, "--config_file", named, *keys, *words], tmp_path)
+
+    fast = {"epochs": 1, "warmup_epochs": 0, "ckpt_dir": tmp_path / "models"}
+    run("training", "train.json", output_dir=out / "train", **fast)
+    assert (tmp_path / "models" / "model.pt").is_file()
+    run("evaluating", "train.json", "evaluate.json", output_dir=out / "evaluate", ckpt_dir=tmp_path / "models")
+    assert json.loads((out / "evaluate" / "evaluation.json").read_text())
+    ours = {"ckpt_dir": tmp_path / "models"} if name == "cxr_disease_classification" else {}  # calibrated by training
+    run("inferring", "inference.json", output_dir=out / "inference", **ours)
+    assert [path for path in (out / "inference").rglob("*") if path.is_file()]
+
+
+def test_in_an_environment_that_has_only_its_requirements(home, volumes, tmp_path):
+    """A Python of its own, where ``import monai_mae_ext`` fails."""
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    (site / "requirements.pth").write_text(str(Path(torch.__file__).parents[1]))
+    assert subprocess.run([python, "-c", "import monai_mae_ext"], cwd=tmp_path, capture_output=True).returncode == 1
+    bundle = home / "ct_multiorgan_segmentation"
+    words = ["run", "--config_file", bundle / "configs" / "inference.json", "--bundle_root", bundle]
+    words += ["--dataset_dir", volumes / "images", "--output_dir", tmp_path / "out"]
+    done = subprocess.run([python, "-m", "monai.bundle", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(list((tmp_path / "out").rglob("*_seg.nii.gz"))) == 7
+
+
+def test_bundles_in_one_process_run_each_its_own_code(tmp_path, monkeypatch):
+    """The same bundle with the code of two versions, and the installed package untouched by both."""
+    newer = tmp_path / "newer"
+    shutil.copytree(PACKAGE, newer, ignore=shutil.ignore_patterns("__pycache__"))
+    (newer / "__init__.py").write_text('"""Newer."""\n\n__version__ = "9.9.9"\n')
+    name = "mri_tumor_segmentation"
+    bundle = copy_of(name, tmp_path / "source")
+    weights = write_weights(bundle, tmp_path / "weights")
+    workflows = []
+    for version, package in (("0.1.0", PACKAGE), ("0.2.0", newer)):
+        monkeypatch.setattr(packing, "CarriedCode", functools.partial(CarriedCode, package))
+        set_version(bundle, version)
+        pack_tiny(bundle, tmp_path / "zoo", weights)
+        unpack(tmp_path / "zoo" / f"{name}_v{version}.zip", tmp_path / version, name)
+        root = tmp_path / version / name
+        workflow = ConfigWorkflow(str(root / "configs" / "inference.json"), bundle_root=str(root), logging_file=False)
+        workflow.initialize()
+        workflows.append(workflow)
+    codes = [workflow.parser.get_parsed_content("code") for workflow in workflows]
+    assert [code.__version__ for code in codes] == [monai_mae_ext.__version__, "9.9.9"]
+    for workflow, code in zip(workflows, codes, strict=True):
+        assert type(workflow.network_def).__module__ == f"{code.__name__}.networks.segmenter"
+    assert sys.modules["monai_mae_ext"] is monai_mae_ext
+
+
+def test_another_installed_version_is_told(home, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(home / "ct_multiorgan_segmentation"))
+    carried = __import__(f"{CarriedCode().name}.bundle", fromlist=["bundle"])
+    monkeypatch.setattr(carried, "version", lambda name: carried.__version__)
+    carried.start_bundle()
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(carried, "version", lambda name: "9.9.9")
+    carried.start_bundle()
+    assert "runs the monai_mae_ext 0.1.0 that it carries, not the installed 9.9.9" in capsys.readouterr().out
+
+
+def test_weights_are_published_twice_with_sums_and_checked_when_they_are_read(home):
+    models = home / "ct_superpatch_pretraining" / "models"
+    weights = read_checkpoint(models / "model.pt")
+    again = load_file(models / "model.safetensors")
+    assert weights.keys() == again.keys()
+    for key, value in weights.items():
+        torch.testing.assert_close(again[key], value, rtol=0, atol=0)
+    for path in models.glob("*.sha256"):
+        checksum, name = path.read_text().split()
+        assert hashlib.sha256((models / name).read_bytes()).hexdigest() == checksum
+    changed = bytearray((models / "model.pt").read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (models / "model.pt").write_bytes(changed)
+    with pytest.raises(UserError, match=r"model.pt is not the file that was published"):
+        read_checkpoint(models / "model.pt")
+
+
+def test_a_published_encoder_starts_a_segmenter(home):
+    segmenter, _ = network_and_image(home / "ct_multiorgan_segmentation")
+    fresh = ViTSegmenter(**segmenter.facts)
+    report = load_pretrained(fresh.encoder, home / "ct_superpatch_pretraining" / "models" / "encoder.safetensors")
+    assert {fate for fate, _ in report.fates.values()} <= {"loaded", "unused"}
