@@ -1,14 +1,16 @@
 # make quickstart           pre-train, fine-tune, evaluate and predict on generated films (10 minutes on 2 cores, downloads apart)
 # make quickstart TASK=ct   the same on generated abdominal CT
 # make quickstart TASK=mri  the same on generated brain MRI of four sequences
+# make release              pack the bundles with the weights of all three quickstarts, as a model zoo in dist/
 # make test                 ruff, mypy and the whole test suite
 PYTHON ?= python3
 TASK ?= cxr
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+comma := ,
 
-.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri test clean
+.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri release test clean
 
 quickstart: quickstart-$(TASK)
 
@@ -66,6 +68,20 @@ quickstart-ct: $(INSTALLED)
 
 quickstart-mri: $(INSTALLED)
 	$(call segmentation_quickstart,runs/mri,bundles/mri_tumor_pretraining,bundles/mri_tumor_segmentation,mri_phantoms --n_volumes 30)
+
+# Bundle, its run (models/ and evaluate/), overlays, scans, a picture, and the data in words.
+define pack
+	$(PY) -m monai_mae_ext pack bundles/$(1) --out dist --weights $(2)/models --overlays $(3) --data_source "$(6) of no patient, made by this project; for trying out, not for use" --dataset_dir $(4) --evaluation $(2)/evaluate/evaluation.json --picture "$(firstword $(wildcard $(5)))"
+endef
+
+release: $(INSTALLED)
+	$(call pack,cxr_mae_pretraining,runs/cxr,quick,runs/cxr/films,runs/cxr/reconstructions/images/*.png,generated chest films)
+	$(call pack,cxr_disease_classification,runs/cxr/classifier,quick,runs/cxr/films,runs/cxr/classifier/predictions/images/*.png,generated chest films)
+	$(call pack,ct_superpatch_pretraining,runs/ct,"quick$(comma)predict_all",runs/ct/scans,runs/ct/reconstructions/imagesTs/*.png,generated abdominal CT)
+	$(call pack,ct_multiorgan_segmentation,runs/ct/segmenter,quick,runs/ct/scans,runs/ct/segmenter/segmentations/imagesTs/*.png,generated abdominal CT)
+	$(call pack,mri_tumor_pretraining,runs/mri,"quick$(comma)predict_all",runs/mri/scans,runs/mri/reconstructions/imagesTs/*.png,generated brain MRI)
+	$(call pack,mri_tumor_segmentation,runs/mri/segmenter,quick,runs/mri/scans,runs/mri/segmenter/segmentations/imagesTs/*.png,generated brain MRI)
+	@echo "zoo               dist: zips, index.html, model_info.json, SHA256SUMS"
 
 test: $(INSTALLED)
 	$(PY) -m ruff check .

@@ -26,7 +26,7 @@ SHORT = {"C": "cxr_disease_classification", "P": "ct_superpatch_pretraining", "S
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
 CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
-SET_UP = re.compile(r"make (quickstart|test)\b|python3 -m venv|\. \.venv|python -m pip install")
+SET_UP = re.compile(r"make (quickstart|test|release)\b|python3 -m venv|\. \.venv|python -m pip install")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
 # and tests/test_mri_benchmarks.py run them in small.
@@ -72,6 +72,7 @@ def shrunk(command: str, bundle: str = "") -> str:
     for argument, smaller in SMALLER.items():
         command = re.sub(rf"--({argument}) \S+", rf"--\1 {smaller}" if smaller else "", command)
     command = re.sub(r"--cases '\[.*?\]'", "--cases '[\"smoke\"]'", command)
+    command = re.sub(r"--overlays (\S+)", rf"--overlays \1,{tiny}", command)
     overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{tiny}']\"", command)
 

@@ -41,9 +41,10 @@ def check_code(bundle: BundleFolder, allow: Sequence[str] = ()) -> Iterator[Find
     Those in metadata too: MONAI evaluates what looks like an expression wherever it stands.
 
     Args:
-        allow: packages besides the usual ones that targets and imports may come from.
+        allow: packages that targets and imports may come from, besides the usual ones and those in the bundle's folder.
     """
-    packages = (*PACKAGES, *(package.rstrip(".") for package in allow))
+    carried = [path.parent.name for path in bundle.root.glob("*/__init__.py")]
+    packages = (*PACKAGES, *carried, *(package.rstrip(".") for package in allow))
     for file, content in bundle.configs.items():
         for id, value in items(content):
             if isinstance(value, dict) and "_target_" in value:

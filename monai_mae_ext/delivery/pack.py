@@ -10,6 +10,7 @@ from monai_mae_ext.delivery.carried_code import CarriedCode
 from monai_mae_ext.delivery.lint import findings
 from monai_mae_ext.delivery.packed_files import (
     WHOLE,
+    about_weights,
     as_json,
     build_network,
     documents,
@@ -30,7 +31,8 @@ def pack(
     bundle: str,
     out: str = "dist",
     weights: str | None = None,
-    overlays: Sequence[str] = (),
+    overlays: Sequence[str] | str = (),
+    data_source: str | None = None,
     dataset_dir: str | None = None,
     evaluation: str | None = None,
     picture: str | None = None,
@@ -46,10 +48,11 @@ def pack(
         bundle: its folder. It must pass ``lint``.
         out: the zoo: what is there already stays, and a version that is there is never replaced by other bytes.
         weights: folder of a training's ``model.pt``; none for a bundle without weights.
-        overlays: names of the configurations that were laid over ``train.json`` in training, such as ``quick``: they
-            become part of the packed ``train.json`` and ``inference.json``.
+        overlays: configurations that were laid over ``train.json`` in training, names such as ``quick`` or paths:
+            they become part of the packed ``train.json`` and ``inference.json``.
+        data_source: what the weights were trained on, in words, for model card, metadata and index page.
         dataset_dir: what was trained on: its hash goes into the provenance.
-        evaluation: ``evaluation.json`` of the weights: its numbers become the metadata's ``eval_metrics``.
+        evaluation: ``evaluation.json`` of the weights, for the same.
         picture: PNG for the index page.
         url: where the folder ``out`` will be served, for ``model_info.json``.
 
@@ -60,12 +63,15 @@ def pack(
     found = [finding for finding in findings(folder) if not finding.file.startswith("models/")]  # those stay at home
     if found:
         raise UserError(f"{folder} has {len(found)} findings: mend what python -m monai_mae_ext lint shows, then pack")
-    code = CarriedCode()
+    code, overlays = CarriedCode(), overlays.split(",") if isinstance(overlays, str) else overlays
     configs = read_configs(folder, overlays)
-    metadata = packed_metadata(folder, evaluation)
+    metadata = packed_metadata(folder)
     provenance: dict[str, Any] = {"configs": {name: config_hash(configs[name]) for name in WHOLE}, "code": code.name}
     files = {path: text.encode() for path, text in code.files().items()} | documents(folder, picture)
     if weights is not None:
+        if data_source is None:
+            raise UserError("say with --data_source what the weights were trained on: users ask that first")
+        files["docs/README.md"] += about_weights(metadata, data_source, evaluation).encode()
         network = build_network(folder, configs)
         files |= weight_files(Path(weights), network)
         metadata = fit_to_network(metadata, network)

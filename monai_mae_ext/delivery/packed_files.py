@@ -20,6 +20,7 @@ from monai_mae_ext.weights import load_weights, read_checkpoint
 
 __all__ = [
     "WHOLE",
+    "about_weights",
     "as_json",
     "build_network",
     "documents",
@@ -39,17 +40,18 @@ def as_json(value: Mapping[str, Any]) -> bytes:
 
 
 def read_configs(folder: Path, overlays: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A bundle's configurations by file name; ``overlays``, such as ``quick``, become part of the ``WHOLE`` ones.
+    """A bundle's configurations by file name; ``overlays`` become part of the ``WHOLE`` ones.
 
     Raises:
-        UserError: if the bundle has no such overlay.
+        UserError: if there is no such overlay.
     """
-    laid = [folder / "configs" / f"{name}.json" for name in overlays]
+    own = folder / "configs"
+    laid = [Path(name) if name.endswith(".json") else own / f"{name}.json" for name in overlays]
     for path in laid:
         if not path.is_file():
             raise UserError(f"no overlay at {path}: correct the name")
     configs = {}
-    for path in sorted((folder / "configs").glob("*.json")):
+    for path in sorted(own.glob("*.json")):
         if path.name != "metadata.json":
             whole = path.name in WHOLE  # what is laid over another file cannot be merged with nothing
             configs[path.name] = (
@@ -58,12 +60,9 @@ def read_configs(folder: Path, overlays: Sequence[str]) -> dict[str, dict[str, A
     return configs
 
 
-def packed_metadata(folder: Path, evaluation: str | None) -> dict[str, Any]:
-    """The bundle's metadata with the numbers of an ``evaluation.json``, and the packages that its code needs."""
+def packed_metadata(folder: Path) -> dict[str, Any]:
+    """The bundle's metadata with the packages that its code needs."""
     metadata = json.loads((folder / "configs" / "metadata.json").read_text())
-    if evaluation is not None:
-        scores = json.loads(Path(evaluation).read_text())
-        metadata["eval_metrics"] = {name: value for name, value in scores.items() if isinstance(value, int | float)}
     apart = ("python", "monai", "torch", "numpy", "monai-mae-ext")  # they have fields of their own, or travel inside
     needed = {name: version for name, version in installed_versions().items() if name not in apart}
     return metadata | {"required_packages_version": needed}
@@ -83,6 +82,18 @@ def build_network(folder: Path, configs: Mapping[str, dict[str, Any]]) -> Any:
     parser = ConfigParser(configs["inference.json"])
     parser.read_meta(folder / "configs" / "metadata.json")
     return parser.get_parsed_content("network_def")
+
+
+def about_weights(metadata: dict[str, Any], data_source: str, evaluation: str | None) -> str:
+    """Note in the metadata what weights were trained on, and their scores; returns a section for the model card."""
+    scores = json.loads(Path(evaluation).read_text()) if evaluation is not None else {}
+    numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
+    metadata |= {"data_source": data_source, "eval_metrics": numbers}
+    rows = "".join(f"| `{name}` | {value:.4g} |\n" for name, value in numbers.items())
+    table = (
+        f"\nScores of `run evaluating` with the test section:\n\n| score | value |\n|---|---|\n{rows}" if rows else ""
+    )
+    return f"\n## These weights\n\nTrained on {data_source}. More in `provenance.json`.\n{table}"
 
 
 def fit_to_network(metadata: dict[str, Any], network: Any) -> dict[str, Any]:

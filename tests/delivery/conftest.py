@@ -47,7 +47,7 @@ def write_weights(bundle: Path, folder: Path) -> Path:
 
 
 def pack_tiny(bundle: Path, zoo: Path, weights: Path) -> None:
-    pack(str(bundle), str(zoo), str(weights), ["tiny"])
+    pack(str(bundle), str(zoo), str(weights), ["tiny"], data_source="nothing at all")
 
 
 @pytest.fixture(scope="session")

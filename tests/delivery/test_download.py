@@ -12,7 +12,7 @@ import pytest
 from monai.bundle import scripts
 
 from monai_mae_ext.checksums import sha256_of
-from monai_mae_ext.delivery import download, pack
+from monai_mae_ext.delivery import download
 from monai_mae_ext.errors import UserError
 from tests.delivery.conftest import copy_of, pack_tiny, set_version, write_weights
 
@@ -130,6 +130,6 @@ def test_a_published_version_never_changes(two_versions, tmp_path):
     (source / "docs" / "README.md").write_text((source / "docs" / "README.md").read_text() + "\nMore.\n")
     before = (two_versions / f"{NAME}_v0.2.0.zip").read_bytes()
     with pytest.raises(UserError, match="was published with other bytes: raise the version"):
-        pack(str(source), str(two_versions), str(tmp_path / "weights"), ["tiny"])
+        pack_tiny(source, two_versions, tmp_path / "weights")
     assert (two_versions / f"{NAME}_v0.2.0.zip").read_bytes() == before
     assert not list(two_versions.glob(".*"))

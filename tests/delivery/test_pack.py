@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow, load
 from safetensors.torch import load_file
 
 import monai_mae_ext
-from monai_mae_ext.delivery import CarriedCode
+from monai_mae_ext.delivery import CarriedCode, lint
 from monai_mae_ext.delivery.archive import unpack
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks import ViTSegmenter
@@ -71,6 +72,8 @@ def test_what_the_public_zoo_asks(name, home, tmp_path):
     bundle = home / name
     configs = ["--config_file", str(bundle / "configs" / "inference.json"), "--bundle_root", str(bundle)]
     meta = ["--meta_file", str(bundle / "configs" / "metadata.json")]
+    schema = PACKAGE / "delivery" / "metadata_schema.json"
+    run_alone(["verify_metadata", *meta, "--filepath", str(schema)], tmp_path)
     run_alone(["verify_net_in_out", "network_def", *meta, *configs], tmp_path)
     weights = ["--ckpt_file", str(bundle / "models" / "model.pt")]
     run_alone(["ckpt_export", "network_def", "--filepath", "model.ts", *weights, *meta, *configs], tmp_path)
@@ -128,6 +131,13 @@ def test_stock_monai_downloads_and_runs_it(name, zoo, serve, tmp_path, request):
     ours = {"ckpt_dir": tmp_path / "models"} if name == "cxr_disease_classification" else {}  # calibrated by training
     run("inferring", "inference.json", output_dir=out / "inference", **ours)
     assert [path for path in (out / "inference").rglob("*") if path.is_file()]
+    for kind in ("train", "inference"):
+        workflow = ConfigWorkflow(
+            str(bundle / "configs" / f"{kind}.json"), workflow_type=kind, logging_file=False, bundle_root=str(bundle),
+            dataset_dir=str(data), output_dir=str(out),
+        )  # fmt: skip
+        workflow.initialize()
+        assert workflow.check_properties() == []
 
 
 def test_in_an_environment_that_has_only_its_requirements(home, volumes, tmp_path):
@@ -170,6 +180,10 @@ def test_bundles_in_one_process_run_each_its_own_code(tmp_path, monkeypatch):
     assert sys.modules["monai_mae_ext"] is monai_mae_ext
 
 
+def test_a_packed_bundle_has_no_findings(home, capsys):
+    assert lint(*(str(home / name) for name in TINY)) == 0, capsys.readouterr().out
+
+
 def test_another_installed_version_is_told(home, capsys, monkeypatch):
     monkeypatch.syspath_prepend(str(home / "ct_multiorgan_segmentation"))
     carried = __import__(f"{CarriedCode().name}.bundle", fromlist=["bundle"])
@@ -196,6 +210,20 @@ def test_weights_are_published_twice_with_sums_and_checked_when_they_are_read(ho
     (models / "model.pt").write_bytes(changed)
     with pytest.raises(UserError, match=r"model.pt is not the file that was published"):
         read_checkpoint(models / "model.pt")
+
+
+def test_python_loads_it(home, monkeypatch):
+    name = "ct_multiorgan_segmentation"
+    monkeypatch.syspath_prepend(str(home / name))
+    network = load(name, bundle_dir=str(home))
+    weights = read_checkpoint(home / name / "models" / "model.pt")
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value.cpu(), weights[key], rtol=0, atol=0)
+
+
+def test_a_release_has_every_bundle():
+    told = subprocess.run(["make", "-n", "release"], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    assert sorted(re.findall(r" pack bundles/(\w+) ", told.stdout)) == sorted(TINY)
 
 
 def test_a_published_encoder_starts_a_segmenter(home):
