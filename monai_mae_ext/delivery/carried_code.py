@@ -23,6 +23,7 @@ def whole():
     """This package, all parts of it imported."""
     return sys.modules[__name__]
 '''
+"""The end of the renamed package's ``__init__.py``."""
 LEFT_AT_HOME = ("bench", "delivery", "phantoms", "__main__.py")
 """What no bundle's configuration names."""
 
@@ -44,7 +45,7 @@ class CarriedCode:
             for path in sorted(package.rglob("*.py"))
             if path.relative_to(package).parts[0] not in LEFT_AT_HOME
         }
-        listing = "".join(f"{name}\n{len(text)}\n{text}" for name, text in self.sources.items())
+        listing = "".join(f"{name}\n{len(text)}\n{text}" for name, text in {**self.sources, "": WHOLE}.items())
         self.name = f"{PACKAGE}_{hashlib.sha256(listing.encode()).hexdigest()[:12]}"
 
     def files(self) -> dict[str, str]:
@@ -60,11 +61,8 @@ class CarriedCode:
         for key in own.keys() & {"imports", "+imports"}:
             own[key] = [line for line in own[key] if not line.startswith(f"$import {self.name}")]
         if "imports" in own:
-            own = {
-                "imports": ["$import os", "$import pkgutil", "$import sys", *own.pop("imports")],
-                "code": self.loader(),
-                **own,
-            }
+            imports = ["$import os", "$import sys", *own.pop("imports")]
+            own = {"imports": imports, "code": self.loader(), **own}
         if "network_def" in own:
             own["network_def"] = {"_requires_": "@code", **own["network_def"]}
         return own
