@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from monai.bundle import ReferenceResolver
+
 from monai_mae_ext.delivery.bundle_folder import BundleFolder, Config, Finding
 from monai_mae_ext.delivery.config_ids import MISSING, children, lookup, references, resolve
 
@@ -92,12 +94,17 @@ def differences(
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for number, values in enumerate(zip(ours, theirs, strict=True)):
             yield from differences(train, inference, *values, f"{id}#{number}", free)
-    elif ours != theirs:
+    elif spelt(ours) != spelt(theirs):
         yield id, ours, theirs
     else:
         for item in references(ours):
             values = lookup(train.content, item), lookup(inference.content, item)
             yield from differences(train, inference, *values, item, free)
+
+
+def spelt(value: Any) -> Any:
+    """A text with MONAI's one spelling of references, in which ``@a#b`` is ``@a::b``."""
+    return ReferenceResolver.normalize_id(value) if isinstance(value, str) else value
 
 
 def transforms(content: dict[str, Any], *ids: str) -> Iterator[tuple[str, dict[str, Any]]]:

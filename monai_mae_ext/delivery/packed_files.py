@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def documents(folder: Path, picture: str | None) -> dict[str, bytes]:
 
 def build_network(folder: Path, configs: Mapping[str, dict[str, Any]]) -> Any:
     """The network of the packed inference, which has ``facts``. This evaluates the bundle's expressions."""
-    parser = ConfigParser(configs["inference.json"])
+    parser = ConfigParser(deepcopy(configs["inference.json"]))  # it rewrites what it is given
     parser.read_meta(folder / "configs" / "metadata.json")
     return parser.get_parsed_content("network_def")
 

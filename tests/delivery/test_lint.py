@@ -277,3 +277,8 @@ def test_our_bundles_have_no_findings(name, tmp_path):
     # as git has them: weights and results of whoever trained in the checkout are not delivered
     shutil.copytree(BUNDLES / name, tmp_path / name, ignore=shutil.ignore_patterns("models", "eval"))
     assert [str(one) for one in findings(tmp_path / name)] == []
+
+
+def test_a_reference_may_be_spelt_in_both_ways(bundle):
+    change(bundle / INFER, "class_names", "$list(@_meta_::network_data_format::outputs::pred::channel_def.values())")
+    assert findings(bundle) == []
