@@ -16,6 +16,7 @@ FACTS = {
     "intended use": "intended use",
     "data": "data",
     "limits": "limits|limitations",
+    "biases": "bias|biases",
     "recipe": "recipe|model|training",
     "scores": "scores|results|performance|verified here",
     "citation": "cite|references|citation",

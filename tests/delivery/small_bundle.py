@@ -129,7 +129,7 @@ CARD = """# seg
 
 ## Training data
 ## Performance
-### Limitations
+### Limitations and biases
 ## How to cite
 
 **Hardware.** Any.

@@ -16,11 +16,13 @@ import onnxruntime
 import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, load
+from PIL import Image
 from safetensors.torch import load_file
 
 import monai_mae_ext
-from monai_mae_ext.delivery import CarriedCode, lint
+from monai_mae_ext.delivery import CarriedCode, lint, pack
 from monai_mae_ext.delivery.archive import unpack
+from monai_mae_ext.delivery.provenance import data_manifest
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks import ViTSegmenter
 from monai_mae_ext.weights import load_pretrained, read_checkpoint
@@ -153,6 +155,60 @@ def test_in_an_environment_that_has_only_its_requirements(home, volumes, tmp_pat
     done = subprocess.run([python, "-m", "monai.bundle", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(list((tmp_path / "out").rglob("*_seg.nii.gz"))) == 7
+
+
+def test_a_picture_and_scores_are_shown(tmp_path):
+    name = "mri_tumor_segmentation"
+    bundle = copy_of(name, tmp_path)
+    (tmp_path / "evaluation.json").write_text('{"scans": 6, "mean_dice": 0.81234, "classes": []}')
+    Image.new("RGB", (4, 4)).save(tmp_path / "overlay.png")
+    pack(
+        str(bundle), str(tmp_path / "zoo"), str(write_weights(bundle, tmp_path / "weights")), "tiny", "nine brains",
+        None, str(tmp_path / "evaluation.json"), str(tmp_path / "overlay.png"), "https://example.org/zoo/",
+    )  # fmt: skip
+    page = (tmp_path / "zoo" / "index.html").read_text()
+    assert "data:image/png;base64," in page and "mean_dice 0.8123" in page and "nine brains" in page
+    unpack(tmp_path / "zoo" / f"{name}_v0.1.0.zip", tmp_path / "home", name)
+    card = (tmp_path / "home" / name / "docs" / "README.md").read_text()
+    assert "Trained on nine brains." in card and "| `mean_dice` | 0.8123 |" in card
+    (listed,) = json.loads((tmp_path / "zoo" / "model_info.json").read_text()).values()
+    assert listed["source"] == f"https://example.org/zoo/{name}_v0.1.0.zip"
+
+
+def test_provenance_tells_data_apart_by_content(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.nii").write_bytes(b"1")
+    first = data_manifest(tmp_path / "scans")
+    assert first["files"] == 1 and "a.nii" not in json.dumps(first)
+    (tmp_path / "scans" / "a.nii").write_bytes(b"2")
+    assert data_manifest(tmp_path / "scans")["sha256"] != first["sha256"]
+    with pytest.raises(UserError, match="no data set at"):
+        data_manifest(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weights": "weights"}, "say with --data_source"),
+        ({"weights": "weights", "data_source": "x"}, "holds another architecture"),
+        ({"weights": "nowhere", "data_source": "x", "overlays": "tiny"}, "no checkpoint at nowhere"),
+        ({"overlays": "tyni"}, "no overlay at .*tyni.json: correct the name"),
+    ],
+)
+def test_what_does_not_fit_is_not_packed(options, words, tmp_path, monkeypatch):
+    bundle = copy_of("mri_tumor_segmentation", tmp_path)
+    write_weights(bundle, tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=words):
+        pack(str(bundle), "zoo", **options)
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_a_bundle_with_findings_is_not_packed(tmp_path):
+    bundle = copy_of("mri_tumor_segmentation", tmp_path)
+    (bundle / "LICENSE").unlink()
+    with pytest.raises(UserError, match="has 1 findings: mend what"):
+        pack(str(bundle), str(tmp_path / "zoo"))
 
 
 def test_bundles_in_one_process_run_each_its_own_code(tmp_path, monkeypatch):
