@@ -37,7 +37,7 @@ ARMS = ("scratch", "self-pretrained")
 LABELS = (2, 5, 10)
 TUNED_WITH = 5
 N_TRAINING, N_VALIDATION, N_TEST = 40, 4, 8
-BASE_LRS = (0.256, 0.512, 1.024, 2.048)
+BASE_LRS = (0.512, 1.024, 2.048, 4.096)
 PRETRAINING: dict[str, Any] = {"superpatch": [32, 32, 32]}
 FINE_TUNING: dict[str, Any] = {"roi": [32, 32, 32], "batch_size": 1}
 """Overrides of the bundles' quick.json."""
