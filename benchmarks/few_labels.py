@@ -36,6 +36,8 @@ SEEDS = (0, 1, 2)
 ARMS = ("scratch", "self-pretrained")
 LABELS = (2, 5, 10)
 TUNED_WITH = 5
+STEPS_AN_EPOCH = 6
+"""At least, but for a remainder."""
 N_TRAINING, N_VALIDATION, N_TEST = 40, 4, 8
 BASE_LRS = (0.512, 1.024, 2.048, 4.096)
 PRETRAINING: dict[str, Any] = {"superpatch": [32, 32, 32]}
@@ -63,11 +65,16 @@ def write_lists(out: Path) -> None:
     training, validation = items["training"][:N_TRAINING], items["training"][N_TRAINING:]
     chosen = {"all": training}
     for labels, seed in itertools.product(LABELS, SEEDS):
-        chosen[f"{labels}_seed{seed}"] = training[seed * labels : (seed + 1) * labels]
+        chosen[f"{labels}_seed{seed}"] = training[seed * labels : (seed + 1) * labels] * repeats(labels)
     for name, labelled in chosen.items():
         lists = {"training": labelled, "validation": validation, "test": items["test"]}
         with atomic_write(out / "data" / name / "dataset.json") as path:
             path.write_text(json.dumps(lists, indent=4) + "\n")
+
+
+def repeats(labels: int) -> int:
+    """How often each labelled phantom comes in an epoch: short epochs are mostly checkpoints."""
+    return max(1, STEPS_AN_EPOCH // labels)
 
 
 def segment(out: Path, run: Run, method: str, steps: int) -> None:
@@ -75,7 +82,8 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
     encoder = out / "pretraining" / f"seed{run.seed}" / "encoder.safetensors"
     keys = {"dataset_dir": out / "data" / f"{run.labels}_seed{run.seed}", "seed": run.seed, "base_lr": run.base_lr}
     keys["pretrained"] = None if run.arm == "scratch" else encoder
-    run_once(SEGMENTER, method, run.folder(out), steps, run.labels, **keys, **FINE_TUNING)
+    steps_an_epoch = run.labels * repeats(run.labels)
+    run_once(SEGMENTER, method, run.folder(out), steps, steps_an_epoch, **keys, **FINE_TUNING)
 
 
 def report(labels: int, chosen: dict[str, list[Run]], out: Path) -> list[dict[str, Any]]:
