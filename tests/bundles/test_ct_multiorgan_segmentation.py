@@ -96,7 +96,7 @@ def test_training_and_inference_describe_one_network_and_one_preprocessing() -> 
     train.read_config(str(BUNDLES / NAME / "configs" / "train.json"))
     infer.read_config(str(BUNDLES / NAME / "configs" / "inference.json"))
     assert infer["network_def"] == {**train["network_def"], "drop_path": 0.0}
-    for key in ("class_names", "spacing", "hu_low", "hu_high", "roi", "patch_size"):
+    for key in ("label_names", "spacing", "hu_low", "hu_high", "roi", "patch_size"):
         assert infer[key] == train[key]
     for ours, theirs in zip(infer["deterministic_transforms"], train["train#deterministic_transforms"], strict=True):
         both = set(ours) - {"keys", "mode", "dtype"}

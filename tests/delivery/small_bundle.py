@@ -38,14 +38,14 @@ COMMON = {
     "bundle_root": ".",
     "dataset_dir": "$@bundle_root + '/data'",
     "device": "$torch.device('cpu')",
-    "class_names": "$list(@_meta_#network_data_format#outputs#pred#channel_def.values())",
+    "label_names": "$list(@_meta_#network_data_format#outputs#pred#channel_def.values())",
     "width": 4,
 }
 NETWORK = {
     "_target_": "UNet",
     "spatial_dims": 3,
     "in_channels": 1,
-    "out_channels": "$len(@class_names)",
+    "out_channels": "$len(@label_names)",
     "channels": ["@width", 8],
     "strides": [2],
 }

@@ -132,7 +132,7 @@ SPACING = "preprocessing#transforms#1"
         ("network_def#act", "GELU", "network_def#act", 'is "GELU", in configs/train.json not given'),
         ("network_def#_target_", "UNETR", "network_def#_target_", 'is "UNETR", in configs/train.json "UNet"'),
         ("width", 16, "network_def#channels#0", "is 16, in configs/train.json 4"),
-        ("class_names", "$['a', 'b']", "class_names", "write both alike"),
+        ("label_names", "$['a', 'b']", "label_names", "write both alike"),
         ("slice", 3, f"{SPACING}#pixdim#2", "is 3, in configs/train.json 2.0"),
         (SPACING, REMOVE, "preprocessing", "lacks Spacing, which configs/train.json has; add it"),
         (f"{SPACING}#_disabled_", True, "preprocessing", "lacks Spacing"),
@@ -280,5 +280,5 @@ def test_our_bundles_have_no_findings(name, tmp_path):
 
 
 def test_a_reference_may_be_spelt_in_both_ways(bundle):
-    change(bundle / INFER, "class_names", "$list(@_meta_::network_data_format::outputs::pred::channel_def.values())")
+    change(bundle / INFER, "label_names", "$list(@_meta_::network_data_format::outputs::pred::channel_def.values())")
     assert findings(bundle) == []
