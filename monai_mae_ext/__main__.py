@@ -11,8 +11,13 @@ import fire
 from monai_mae_ext.bench import bench
 from monai_mae_ext.data import audit
 from monai_mae_ext.delivery import download, lint, pack
-from monai_mae_ext.errors import show_user_errors
-from monai_mae_ext.phantoms import write_abdomen_phantoms, write_brain_phantoms, write_chest_phantoms
+from monai_mae_ext.errors import UserError, show_user_errors
+from monai_mae_ext.phantoms import (
+    write_abdomen_phantoms,
+    write_abdomen_studies,
+    write_brain_phantoms,
+    write_chest_phantoms,
+)
 from monai_mae_ext.weights import export_encoder
 
 
@@ -28,9 +33,28 @@ def lint_for_shells(*bundles: str, **options: Any) -> None:
         sys.exit(1)
 
 
+def dicom(study: str, bundle: str, out: str, overlays: Any = (), **overrides: Any) -> None:
+    """Run a bundle on a folder of DICOM files and write DICOM results into ``out``.
+
+    STUDY and its sub-folders may hold anything; of what the bundle takes, each series gets a DICOM SEG, or each film a
+    structured report. ``--overlays quick`` lays config files of the bundle over its own, and any key of it may be set,
+    such as ``--ckpt_dir models``. The exit code is 1 if a series or film failed; the others are done all the same.
+    """
+    try:
+        from monai_mae_ext.dicom.study import process_study
+    except ModuleNotFoundError as error:
+        raise UserError("DICOM results need highdicom: pip install monai-mae-ext[dicom]") from error
+    written, failures = process_study(study, bundle, out, overlays, **overrides)
+    print(*written, sep="\n")
+    if failures:
+        print(*(f"failed: {failure}" for failure in failures), sep="\n", file=sys.stderr)
+        sys.exit(1)
+
+
 VERBS = {
     "audit": audit_for_shells,
     "bench": bench,
+    "dicom": dicom,
     "download": download,
     "export": export_encoder,
     "lint": lint_for_shells,
@@ -38,6 +62,7 @@ VERBS = {
     "phantoms": write_chest_phantoms,
     "ct_phantoms": write_abdomen_phantoms,
     "mri_phantoms": write_brain_phantoms,
+    "dicom_phantoms": write_abdomen_studies,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""Running a bundle's inference over a folder of images, from Python."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from monai.bundle import ConfigWorkflow
+
+from monai_mae_ext.dicom.algorithm import Algorithm
+from monai_mae_ext.errors import UserError, user_error_behind
+
+__all__ = ["InferenceBundle", "open_bundle"]
+
+
+class InferenceBundle(NamedTuple):
+    """A bundle's ``folder``, the ``overlays`` laid over its ``inference.json``, and what its metadata says.
+
+    ``modality`` is what it takes, such as CT; ``channels`` how many images at once; ``output`` is "segmentation",
+    "classification" or another format.
+    """
+
+    folder: Path
+    overlays: Sequence[str]
+    algorithm: Algorithm
+    modality: str
+    channels: int
+    output: str
+
+    def infer(self, dataset_dir: Path, output_dir: Path, **overrides: Any) -> tuple[list[str], str | None]:
+        """Run it over ``dataset_dir``; returns its label names, and why some images failed, or None.
+
+        Raises:
+            UserError: if it cannot run at all, for instance without weights.
+        """
+        configs = [self.folder / "configs" / f"{name}.json" for name in ("inference", *self.overlays)]
+        places = {"bundle_root": str(self.folder), "dataset_dir": str(dataset_dir), "output_dir": str(output_dir)}
+        workflow = ConfigWorkflow(
+            config_file=[str(path) for path in configs],
+            meta_file=str(self.folder / "configs" / "metadata.json"),
+            workflow_type="inference",
+            **places,
+            **overrides,
+        )
+        workflow.initialize()
+        names = [str(name) for name in workflow.parser.get_parsed_content("label_names")]
+        try:
+            workflow.run()
+        except Exception as error:
+            user_error = user_error_behind(error)
+            if user_error is None:
+                raise
+            if not any(output_dir.rglob("*")):
+                raise user_error from error
+            return names, str(user_error).replace(f"{dataset_dir}{os.sep}", "")
+        finally:
+            workflow.finalize()
+        return names, None
+
+
+def open_bundle(folder: str | os.PathLike, overlays: Sequence[str] = ()) -> InferenceBundle:
+    """Read what a bundle's metadata says of it.
+
+    Raises:
+        UserError: if the folder is no bundle, or has no such overlay.
+    """
+    root = Path(folder).absolute()
+    for name in ("metadata", "inference", *overlays):
+        if not (root / "configs" / f"{name}.json").is_file():
+            raise UserError(f"{root} has no configs/{name}.json: pass --bundle FOLDER and its --overlays")
+    metadata = json.loads((root / "configs" / "metadata.json").read_text())
+    formats = metadata["network_data_format"]
+    image, prediction = formats["inputs"]["image"], formats["outputs"]["pred"]
+    return InferenceBundle(
+        root,
+        overlays,
+        Algorithm(root.name, metadata["version"]),
+        image["modality"],
+        int(image["num_channels"]),
+        prediction["format"],
+    )
