@@ -30,7 +30,8 @@ from monai_mae_ext.data import mri_datalist
 from monai_mae_ext.files import atomic_write
 
 MAE, SEGMENTER = "bundles/mri_tumor_pretraining", "bundles/mri_tumor_segmentation"
-SEEDS, PRETRAINING_SEEDS = (0, 1, 2), (0, 1)
+SEEDS = (0, 1, 2)
+PRETRAININGS: dict[str, dict[str, Any]] = {"seed0": {"seed": 0}, "seed1": {"seed": 1}}
 ARMS = ("scratch", "self-pretrained")
 FEW = 5
 N_VALIDATION, N_TEST = 20, 40
@@ -38,9 +39,11 @@ ONE_SEQUENCE: dict[str, Any] = {"modalities": ["MRI"], "modality_dropout": 0.0, 
 PRETRAINING: dict[str, Any] = ONE_SEQUENCE | {
     "superpatch": [40, 56, 40],
     "superpatches_per_volume": 1,
-    "batch_size": 4,
-    "mask_ratio": 0.5,
-    "base_lr": 0.064,
+    "batch_size": 8,
+    "mask_ratio": 0.75,
+    "normalize_targets": False,
+    "base_lr": 0.032,
+    "epochs": 60,
 }
 FINE_TUNING: dict[str, Any] = ONE_SEQUENCE | {
     "regions": {"anterior": [1], "posterior": [2]},
@@ -60,26 +63,25 @@ class Protocol(NamedTuple):
 
 PROTOCOLS = {
     "frozen encoder, head": Protocol(
-        {"freeze_encoder": True, "drop_path": 0.0, "network_def#decoder": "head"}, (0.256, 0.512, 1.024)
+        {"freeze_encoder": True, "drop_path": 0.0, "network_def#decoder": "head"}, (0.512, 1.024, 2.048)
     ),
-    "light decoder": Protocol({"network_def#decoder": "light"}, (0.128, 0.256, 0.512)),
-    "UNETR": Protocol({"network_def#decoder": "unetr"}, (0.128, 0.256, 0.512)),
+    "light decoder": Protocol({"network_def#decoder": "light", "network_def#features": 4}, (1.024, 2.048, 4.096)),
+    "UNETR": Protocol({"network_def#decoder": "unetr", "network_def#features": 4}, (1.024, 2.048, 4.096)),
 }
 
 
 class Run(NamedTuple):
-    """One training of the segmenter; ``pretraining`` is a seed, or None from scratch."""
+    """One training of the segmenter; ``pretraining`` names the encoder, or is None from scratch."""
 
     protocol: str
     labels: int
-    pretraining: int | None
+    pretraining: str | None
     base_lr: float
     seed: int
 
     def folder(self, out: Path) -> Path:
-        start = "scratch" if self.pretraining is None else f"pretrained{self.pretraining}"
         name = f"{self.protocol}, {self.labels} labels".replace(", ", "_").replace(" ", "_")
-        return out / name / f"{start}_lr{self.base_lr:g}_seed{self.seed}"
+        return out / name / f"{self.pretraining or 'scratch'}_lr{self.base_lr:g}_seed{self.seed}"
 
 
 def write_lists(dataset_dir: str, out: Path) -> int:
@@ -98,7 +100,7 @@ def write_lists(dataset_dir: str, out: Path) -> int:
 
 def segment(out: Path, run: Run, method: str, steps: int) -> None:
     """Train ("training") or test ("evaluating") one segmenter, unless that is done."""
-    encoder = out / "pretraining" / f"seed{run.pretraining}" / "encoder.safetensors"
+    encoder = out / "pretraining" / f"{run.pretraining}" / "encoder.safetensors"
     keys = {
         "dataset_dir": out / "data" / (f"few_seed{run.seed}" if run.labels == FEW else "all"),
         "seed": run.seed,
@@ -112,7 +114,7 @@ def segment(out: Path, run: Run, method: str, steps: int) -> None:
 
 def runs_of(arm: str, protocol: str, labels: int, base_lr: float, seed: int) -> list[Run]:
     """The runs whose mean is an arm's score with one seed."""
-    starts = (None,) if arm == "scratch" else PRETRAINING_SEEDS
+    starts = (None,) if arm == "scratch" else tuple(PRETRAININGS)
     return [Run(protocol, labels, start, base_lr, seed) for start in starts]
 
 
@@ -130,23 +132,41 @@ def report(out: Path, protocol: str, labels: int, base_lrs: dict[str, float]) ->
     return rows
 
 
+def run_all(out: Path, method: str, runs: Iterable[Run], steps: int) -> None:
+    """Train or test, side by side."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda run: segment(out, run, method, steps), runs))
+
+
+def tune(out: Path, protocol: str, steps: int) -> dict[str, float]:
+    """Each arm's learning rate: the best of those tried on the validation scans, with few labels and first seeds."""
+    base_lrs = PROTOCOLS[protocol].base_lrs
+    tried = {arm: [runs_of(arm, protocol, FEW, lr, SEEDS[0])[0] for lr in base_lrs] for arm in ARMS}
+    run_all(out, "training", itertools.chain(*tried.values()), steps)
+    return {arm: max(runs, key=lambda run: validation_dice(run.folder(out))).base_lr for arm, runs in tried.items()}
+
+
+def pretrain_all(out: Path, pretrainings: dict[str, dict[str, Any]]) -> None:
+    """Train the encoders that are not there, side by side; each differs from ``PRETRAINING`` as it says."""
+
+    def pretrain(name: str) -> None:
+        settings = PRETRAINING | pretrainings[name]
+        pretrain_once(MAE, out / "data" / "all", out / "pretraining" / name, settings.pop("epochs"), **settings)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(pretrain, pretrainings))
+
+
 def compare_protocol(out: Path, protocol: str, n_training: int, steps: int) -> dict[str, list[dict[str, Any]]]:
     """Tune, train and test all runs of a protocol; returns a table for few labels, and one for all."""
 
-    def run_all(method: str, runs: Iterable[Run]) -> None:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda run: segment(out, run, method, steps), runs))
-
-    base_lrs = PROTOCOLS[protocol].base_lrs
-    tried = {arm: [runs_of(arm, protocol, FEW, lr, SEEDS[0])[0] for lr in base_lrs] for arm in ARMS}
-    run_all("training", itertools.chain(*tried.values()))
-    best = {arm: max(runs, key=lambda run: validation_dice(run.folder(out))).base_lr for arm, runs in tried.items()}
+    best = tune(out, protocol, steps)
     reports = {}
     for labels in (FEW, n_training):
         groups = itertools.product(ARMS, SEEDS)
         runs = [run for arm, seed in groups for run in runs_of(arm, protocol, labels, best[arm], seed)]
         for method in ("training", "evaluating"):
-            run_all(method, runs)
+            run_all(out, method, runs, steps)
         title = f"{protocol}, {labels} labels"
         reports[title] = rows = report(out, protocol, labels, best)
         print(f"\n{title}\n\n{markdown(rows, 'scratch', 'Dice')}", flush=True)
@@ -154,24 +174,14 @@ def compare_protocol(out: Path, protocol: str, n_training: int, steps: int) -> d
 
 
 def main(
-    dataset_dir: str,
-    out: str = "runs/hippocampus",
-    pretraining_epochs: int = 150,
-    steps: int = 400,
-    protocols: tuple[str, ...] = tuple(PROTOCOLS),
+    dataset_dir: str, out: str = "runs/hippocampus", steps: int = 200, protocols: tuple[str, ...] = tuple(PROTOCOLS)
 ) -> None:
     """Run what is not done yet; print a table for each protocol and number of labels, write report.json, report.png."""
     root = Path(out).absolute()
-    own = {"pretraining_epochs": pretraining_epochs, "steps": steps, "seeds": [SEEDS, PRETRAINING_SEEDS], "few": FEW}
+    own = {"steps": steps, "seeds": SEEDS, "pretrainings": PRETRAININGS, "few": FEW}
     keep_settings(root, **own, pretraining=PRETRAINING, fine_tuning=FINE_TUNING, protocols=PROTOCOLS)
     n_training = write_lists(dataset_dir, root)
-
-    def pretrain(seed: int) -> None:
-        folder = root / "pretraining" / f"seed{seed}"
-        pretrain_once(MAE, root / "data" / "all", folder, pretraining_epochs, seed=seed, **PRETRAINING)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(pretrain, PRETRAINING_SEEDS))
+    pretrain_all(root, PRETRAININGS)
     reports: dict[str, list[dict[str, Any]]] = {}
     for protocol in protocols:
         reports |= compare_protocol(root, protocol, n_training, steps)

@@ -47,22 +47,22 @@ def write_hippocampi(folder: Path, count: int) -> Path:
 
 
 def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path: Path, monkeypatch) -> None:
-    small: dict = {"SEEDS": (0,), "PRETRAINING_SEEDS": (0, 1), "FEW": 1, "N_VALIDATION": 1, "N_TEST": 2}
+    small: dict = {"SEEDS": (0,), "FEW": 1, "N_VALIDATION": 1, "N_TEST": 2}
     coarse = {"spacing": [10.0, 10.0, 10.0], "patch_size": 4} | NETWORK
-    small["PRETRAINING"] = hippocampus.PRETRAINING | coarse | {"superpatch": [16, 16, 16]}
+    small["PRETRAINING"] = hippocampus.PRETRAINING | coarse | {"superpatch": [16, 16, 16], "epochs": 1}
     small["FINE_TUNING"] = hippocampus.FINE_TUNING | coarse | {"roi": [16, 16, 16]}
     frozen = hippocampus.PROTOCOLS["frozen encoder, head"]
     small["PROTOCOLS"] = {"frozen": frozen._replace(base_lrs=(0.1,))}
     for name, value in small.items():
         monkeypatch.setattr(hippocampus, name, value)
     data = write_hippocampi(tmp_path, 5)
-    hippocampus.main(str(data), str(tmp_path / "out"), pretraining_epochs=1, steps=2, protocols=("frozen",))
+    hippocampus.main(str(data), str(tmp_path / "out"), steps=2, protocols=("frozen",))
     reports = json.loads((tmp_path / "out" / "report.json").read_text())
     assert list(reports) == ["frozen, 1 labels", "frozen, 2 labels"] and (tmp_path / "out" / "report.png").is_file()
     for rows in reports.values():
         assert [row["arm"] for row in rows] == ["scratch", "self-pretrained"]
         assert all(0 <= row["mean"] <= 1 for row in rows)
     folders = [path.name for path in (tmp_path / "out" / "frozen_1_labels").iterdir()]
-    assert sorted(folders) == ["pretrained0_lr0.1_seed0", "pretrained1_lr0.1_seed0", "scratch_lr0.1_seed0"]
-    log = (tmp_path / "out" / "frozen_1_labels" / "pretrained1_lr0.1_seed0" / "training.txt").read_text()
+    assert sorted(folders) == ["scratch_lr0.1_seed0", "seed0_lr0.1_seed0", "seed1_lr0.1_seed0"]
+    log = (tmp_path / "out" / "frozen_1_labels" / "seed1_lr0.1_seed0" / "training.txt").read_text()
     assert "pretraining/seed1/encoder.safetensors" in log, "each arm starts from its own encoder"
