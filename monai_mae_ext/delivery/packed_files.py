@@ -15,8 +15,8 @@ from safetensors.torch import save
 
 from monai_mae_ext.checksums import sum_beside
 from monai_mae_ext.delivery.provenance import installed_versions
-from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks import MaskedAutoencoder, encoder_weights
+from monai_mae_ext.overlays import overlay_paths
 from monai_mae_ext.weights import load_weights, read_checkpoint
 
 __all__ = [
@@ -47,10 +47,7 @@ def read_configs(folder: Path, overlays: Sequence[str]) -> dict[str, dict[str, A
         UserError: if there is no such overlay.
     """
     own = folder / "configs"
-    laid = [Path(name) if name.endswith(".json") else own / f"{name}.json" for name in overlays]
-    for path in laid:
-        if not path.is_file():
-            raise UserError(f"no overlay at {path}: correct the name")
+    laid = overlay_paths(folder, overlays)
     configs = {}
     for path in sorted(own.glob("*.json")):
         if path.name != "metadata.json":

@@ -12,19 +12,20 @@ from monai.bundle import ConfigWorkflow
 
 from monai_mae_ext.dicom.algorithm import Algorithm
 from monai_mae_ext.errors import UserError, user_error_behind
+from monai_mae_ext.overlays import overlay_paths
 
 __all__ = ["InferenceBundle", "open_bundle"]
 
 
 class InferenceBundle(NamedTuple):
-    """A bundle's ``folder``, the ``overlays`` laid over its ``inference.json``, and what its metadata says.
+    """A bundle's ``folder``, the paths of ``overlays`` over its ``inference.json``, and what its metadata says.
 
     ``modality`` is what it takes, such as CT; ``channels`` how many images at once; ``output`` is "segmentation",
     "classification" or another format.
     """
 
     folder: Path
-    overlays: Sequence[str]
+    overlays: Sequence[Path]
     algorithm: Algorithm
     modality: str
     channels: int
@@ -36,7 +37,7 @@ class InferenceBundle(NamedTuple):
         Raises:
             UserError: if it cannot run at all, for instance without weights.
         """
-        configs = [self.folder / "configs" / f"{name}.json" for name in ("inference", *self.overlays)]
+        configs = [self.folder / "configs" / "inference.json", *self.overlays]
         places = {"bundle_root": str(self.folder), "dataset_dir": str(dataset_dir), "output_dir": str(output_dir)}
         workflow = ConfigWorkflow(
             config_file=[str(path) for path in configs],
@@ -61,22 +62,22 @@ class InferenceBundle(NamedTuple):
         return names, None
 
 
-def open_bundle(folder: str | os.PathLike, overlays: Sequence[str] = ()) -> InferenceBundle:
-    """Read what a bundle's metadata says of it.
+def open_bundle(folder: str | os.PathLike, overlays: Sequence[str] | str = ()) -> InferenceBundle:
+    """Read what a bundle's metadata says of it; ``overlays`` as ``overlay_paths`` takes them.
 
     Raises:
         UserError: if the folder is no bundle, or has no such overlay.
     """
     root = Path(folder).absolute()
-    for name in ("metadata", "inference", *overlays):
+    for name in ("metadata", "inference"):
         if not (root / "configs" / f"{name}.json").is_file():
-            raise UserError(f"{root} has no configs/{name}.json: pass --bundle FOLDER and its --overlays")
+            raise UserError(f"{root} has no configs/{name}.json: give the folder of a bundle")
     metadata = json.loads((root / "configs" / "metadata.json").read_text())
     formats = metadata["network_data_format"]
     image, prediction = formats["inputs"]["image"], formats["outputs"]["pred"]
     return InferenceBundle(
         root,
-        overlays,
+        overlay_paths(root, overlays),
         Algorithm(root.name, metadata["version"]),
         image["modality"],
         int(image["num_channels"]),

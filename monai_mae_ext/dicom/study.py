@@ -30,7 +30,7 @@ UID_END = 12
 
 
 def process_study(
-    study: str, bundle: str, out: str, overlays: Sequence[str] = (), **overrides: Any
+    study: str, bundle: str, out: str, overlays: Sequence[str] | str = (), **overrides: Any
 ) -> tuple[list[Path], list[str]]:
     """Run a bundle on what it can take of a folder of DICOM files, and write the results as DICOM objects.
 
@@ -43,7 +43,7 @@ def process_study(
         study: folder of DICOM files, sub-folders included.
         bundle: folder of the bundle, with its weights in ``models/``.
         out: folder for the results.
-        overlays: config files of the bundle, such as ``quick``.
+        overlays: config files of the bundle, such as ``quick``, or paths of others.
         overrides: of the bundle's keys, such as ``ckpt_dir``.
 
     Returns:
@@ -52,7 +52,7 @@ def process_study(
     Raises:
         UserError: if nothing in the folder is for this bundle, or the bundle cannot run.
     """
-    opened = open_bundle(bundle, (overlays,) if isinstance(overlays, str) else overlays)
+    opened = open_bundle(bundle, overlays)
     process = PROCESSES.get(opened.output)
     if process is None or opened.channels != 1:
         raise UserError(

@@ -117,7 +117,7 @@ def test_what_no_bundle_can_take_is_refused(study: Path, organs: Path, findings:
         process_study(str(study), "bundles/mri_tumor_segmentation", str(tmp_path))
     with pytest.raises(UserError, match=r"no configs/metadata\.json"):
         process_study(str(study), str(tmp_path), str(tmp_path))
-    with pytest.raises(UserError, match=r"no configs/quick_\.json"):
+    with pytest.raises(UserError, match=r"no overlay at .*quick_\.json"):
         process_study(str(study), str(organs), str(tmp_path), "quick_")
 
 
