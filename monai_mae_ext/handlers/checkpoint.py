@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,18 @@ class LoadWeights:
             check_facts(self.network, read_checkpoint(run, mmap=True).get("facts", {}), self.path)
 
 
+SAVING_SHARE = 0.05
+
+
 class AtomicCheckpoint:
-    """After each epoch write ``last.pt`` (all that resuming needs) and, when validation improved, ``model.pt``
-    (weights).
+    """After an epoch write ``last.pt`` (all that resuming needs) and, when validation improved, ``model.pt`` (weights).
 
     Each file is written beside its place, flushed and moved there, so a kill leaves the old one or the new one. When
     the trainer starts and ``last.pt`` exists, the run continues behind its epoch. ``max_epochs`` always comes from the
     configuration, and so do the schedule's lengths: raise it to train on. Attach it after the validation handler.
+
+    Epochs may be shorter than writing takes, with few labels for instance: so that writing takes about a twentieth of
+    the time, ``last.pt`` then waits some epochs, though never beyond an improvement, nor beyond the end.
 
     Args:
         ckpt_dir: folder of both files.
@@ -80,22 +86,36 @@ class AtomicCheckpoint:
         self.last, self.best = Path(ckpt_dir) / "last.pt", Path(ckpt_dir) / "model.pt"
         self.network, self.optimizer, self.lr_scheduler = network, optimizer, lr_scheduler
         self.evaluator, self.averaged = evaluator, averaged
+        self.due = 0.0
+        """When it is time to write ``last.pt`` again, by the clock of ``time.monotonic``."""
+        self.written_epoch: int | None = None
         self.logger = logging.getLogger(__name__)
 
     def attach(self, engine: SupervisedTrainer) -> None:
         engine.add_event_handler(Events.STARTED, self.resume)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def save(self, engine: SupervisedTrainer) -> None:
-        """Write ``model.pt`` first: a kill between the two repeats the epoch and writes the same weights again."""
-        if idist.get_rank() > 0:
+        """Write what is due, ``model.pt`` first: a kill between the two repeats epochs and writes the same weights."""
+        improved = self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch
+        if idist.get_rank() > 0 or not (improved or time.monotonic() >= self.due):
             return
-        if self.evaluator is None or self.evaluator.state.best_metric_epoch == engine.state.epoch:
+        started = time.monotonic()
+        if improved or self.evaluator is None:
             with atomic_write(self.best) as path:
                 torch.save((self.averaged or self.network).state_dict(), path)
                 sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
         with atomic_write(self.last) as path:
             torch.save(self.state(engine), path)
+        self.written_epoch = engine.state.epoch
+        self.due = time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
+
+    def finish(self, engine: SupervisedTrainer) -> None:
+        """Write the last epoch, if its writing was put off."""
+        if engine.state.epoch != self.written_epoch:
+            self.due = 0.0
+            self.save(engine)
 
     def state(self, engine: SupervisedTrainer) -> dict[str, Any]:
         state: dict[str, Any] = {
@@ -142,7 +162,7 @@ class AtomicCheckpoint:
         if self.evaluator is not None:
             self.evaluator.state.best_metric = state["best"]["metric"]
             self.evaluator.state.best_metric_epoch = state["best"]["epoch"]
-        engine.state.epoch = state["epoch"]
+        engine.state.epoch = self.written_epoch = state["epoch"]
         engine.state.iteration = state["epoch"] * engine.state.epoch_length
         self.logger.info(f"resumed behind epoch {state['epoch']} from {self.last}")
         if state["epoch"] >= engine.state.max_epochs:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.handlers import AtomicCheckpoint, EpochSeed, LoadWeights
+from monai_mae_ext.handlers import AtomicCheckpoint, EpochSeed, LoadWeights, checkpoint
 from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 from tests.handlers.conftest import tiny_network
 
@@ -44,6 +44,32 @@ def test_a_crash_while_saving_leaves_the_last_checkpoint(make_trainer, tmp_path:
     assert (tmp_path / "last.pt").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "model.pt"]
     assert read_checkpoint(tmp_path / "last.pt")["epoch"] == 1
+
+
+def test_epochs_shorter_than_writing_are_written_when_it_is_due_and_at_the_end(
+    make_trainer, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "SAVING_SHARE", 1e-9)
+    written = []
+
+    class Spy(AtomicCheckpoint):
+        def state(self, engine):
+            written.append(engine.state.epoch)
+            return super().state(engine)
+
+    make_trainer(lambda network, optimizer, dataset: [Spy(tmp_path, network, optimizer)], epochs=4).run()
+    assert written == [1, 4] and read_checkpoint(tmp_path / "last.pt")["epoch"] == 4
+
+    class Validation:
+        class state:  # noqa: N801
+            best_metric, best_metric_epoch = 0.5, 6
+
+    def judged(network, optimizer, dataset):
+        return [Spy(tmp_path, network, optimizer, evaluator=Validation)]  # type: ignore[arg-type]
+
+    torch.save({**read_checkpoint(tmp_path / "last.pt"), "best": {"metric": 0.5, "epoch": 6}}, tmp_path / "last.pt")
+    make_trainer(judged, epochs=8).run()
+    assert written == [1, 4, 5, 6, 8], "an improvement does not wait"
 
 
 def test_the_position_of_the_schedule_is_restored_but_not_its_length(make_trainer, tmp_path: Path) -> None:
