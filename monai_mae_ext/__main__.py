@@ -12,6 +12,7 @@ from monai_mae_ext.bench import bench
 from monai_mae_ext.data import audit
 from monai_mae_ext.delivery import download, lint, pack
 from monai_mae_ext.errors import UserError, show_user_errors
+from monai_mae_ext.label.server import start_label_server
 from monai_mae_ext.phantoms import (
     write_abdomen_phantoms,
     write_abdomen_studies,
@@ -57,6 +58,7 @@ VERBS = {
     "dicom": dicom,
     "download": download,
     "export": export_encoder,
+    "label": start_label_server,
     "lint": lint_for_shells,
     "pack": pack,
     "phantoms": write_chest_phantoms,

@@ -24,7 +24,7 @@ def whole():
     return sys.modules[__name__]
 '''
 """The end of the renamed package's ``__init__.py``."""
-LEFT_AT_HOME = ("bench", "delivery", "phantoms", "__main__.py")
+LEFT_AT_HOME = ("bench", "delivery", "dicom", "label", "phantoms", "__main__.py")
 """What no bundle's configuration names."""
 
 
