@@ -3,6 +3,7 @@
 # make quickstart TASK=mri  the same on generated brain MRI of four sequences
 # make release              pack the bundles with the weights of all three quickstarts, as a model zoo in dist/
 # make test                 ruff, mypy and the whole test suite
+# make test-clinic          the same with real servers: MONAI Label, and Orthanc as a PACS (Debian packages, unpacked in .clinic/)
 PYTHON ?= python3
 TASK ?= cxr
 VENV := .venv
@@ -10,7 +11,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 comma := ,
 
-.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri release test clean
+.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri release test test-clinic clean
 
 quickstart: quickstart-$(TASK)
 
@@ -88,6 +89,12 @@ test: $(INSTALLED)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+CLINIC_PY := .clinic/venv/bin/python
+
+test-clinic: $(INSTALLED)
+	PYTHON=$(PYTHON) tests/clinic/setup.sh
+	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/clinic tests/label
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms import LoadImage, ResampleToMatch
+from pydicom import Dataset
 
 from monai_mae_ext.dicom import Volume, find_series, read_series, save_nifti
 from monai_mae_ext.dicom.algorithm import Algorithm
@@ -27,12 +28,15 @@ from monai_mae_ext.errors import UserError
 
 __all__ = ["convert_dicom_ourselves"]
 
+FACTS = ("SeriesInstanceUID", "StudyInstanceUID", "Modality")
+
 
 def convert_dicom_ourselves() -> None:
     """Put the converters below where MONAI Label calls its own."""
     for module in (monailabel.datastore.dicom, monailabel.endpoints.infer):
         module.nifti_to_dicom_seg = labels_to_segmentation
     monailabel.datastore.dicom.dicom_to_nifti = dicom_to_nifti
+    monailabel.datastore.dicom.DICOMWebDatastore._dicom_info = series_facts
 
 
 def dicom_to_nifti(series_dir: str, is_seg: bool = False) -> str:
@@ -47,6 +51,13 @@ def dicom_to_nifti(series_dir: str, is_seg: bool = False) -> str:
     else:
         save_nifti(read_only_series(series_dir), target)
     return target
+
+
+def series_facts(datastore: monailabel.datastore.dicom.DICOMWebDatastore, series_uid: str) -> dict[str, str]:
+    """What is noted, and logged, of a series: not the patient's number, which MONAI Label adds."""
+    (found,) = datastore._client.search_for_series(search_filters={"SeriesInstanceUID": series_uid})
+    header = Dataset.from_json(found)
+    return {keyword: str(header.get(keyword, "")) for keyword in FACTS}
 
 
 def save_labels(folder: Path, target: str) -> None:

@@ -1,0 +1,106 @@
+"""The label server on a PACS: images and labels go through DICOMweb."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+
+from monai_mae_ext.dicom import find_series, read_series
+from monai_mae_ext.phantoms import ORGANS, write_abdomen_studies
+from tests.clinic.orthanc import ROOT, Orthanc, running_orthanc
+from tests.label.conftest import small_bundles
+
+MODEL = "ct_multiorgan_segmentation"
+NAMES = [{"name": name, "model_name": MODEL} for name in ORGANS]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory) -> Path:
+    return write_abdomen_studies(tmp_path_factory.mktemp("studies") / "ct", 3, spacing=6)
+
+
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory, studies: Path) -> Iterator[Orthanc]:
+    if not ROOT.is_dir():
+        pytest.skip("Orthanc is not set up: make test-clinic does it")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        server.store(studies.rglob("*.dcm"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(start_server, pacs: Orthanc, tmp_path_factory):
+    room = tmp_path_factory.mktemp("label")
+    cache = {"MONAI_LABEL_DICOMWEB_CACHE_PATH": str(room / "cache")}
+    bundles = small_bundles(room / "bundles", MODEL)
+    return start_server(environment=cache, studies=pacs.dicomweb, bundles=str(bundles), overlays="tiny")
+
+
+def series_of(studies: Path, number: int):
+    (series,) = find_series(studies / f"study_{number:02d}")
+    return series
+
+
+def test_the_series_of_the_pacs_are_the_images(server, studies: Path) -> None:
+    assert server.answer("GET", "/datastore/")["total"] == 3
+    image = server.answer("POST", "/activelearning/random", json={})["id"]
+    assert image in {series_of(studies, number).uid for number in (1, 2, 3)}
+
+
+def test_labels_come_on_the_grid_of_the_series(server, studies: Path) -> None:
+    series = series_of(studies, 1)
+    labels = nib.Nifti1Image.from_bytes(gzip.decompress(server.infer(MODEL, series.uid).content))
+    volume = read_series(series)
+    assert labels.shape == volume.values.shape
+    np.testing.assert_allclose(labels.affine, volume.affine, atol=1e-3)
+
+
+def test_an_inference_comes_as_dicom_segmentation_with_every_organ_by_its_name(server, studies: Path) -> None:
+    series = series_of(studies, 1)
+    answer = server.infer(MODEL, series.uid, output="dicom_seg", label_info=NAMES)
+    assert answer.status_code == 200, answer.text
+    segmentation = pydicom.dcmread(io.BytesIO(answer.content))
+    named = {segment.SegmentNumber: segment for segment in segmentation.SegmentSequence}
+    assert [segment.SegmentLabel for segment in named.values()] == list(ORGANS)
+    assert named[6].SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Liver"
+    assert segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID == series.uid
+
+
+def test_a_final_label_is_stored_in_the_study_and_trains(server, pacs: Orthanc, studies: Path, tmp_path: Path) -> None:
+    truth = {}
+    for number in (1, 2):
+        volume = read_series(series_of(studies, number))
+        labels = np.digitize(volume.values, [0, 60]).astype(np.uint8)
+        labels[labels == 2] = 6
+        truth[series_of(studies, number).uid] = labels
+        nib.save(nib.Nifti1Image(labels, volume.affine), tmp_path / "label.nii.gz")
+        server.save_label(series_of(studies, number).uid, tmp_path / "label.nii.gz", label_info=NAMES)
+    stored = [series for series in pacs.series() if series["Modality"] == "SEG"]
+    assert len(stored) == 2
+    segmentation = pydicom.dcmread(io.BytesIO(pacs.ask(f"/instances/{stored[0]['Instances'][0]}/file")))
+    counts = dict.fromkeys(range(1, len(ORGANS) + 1), 0)
+    for frame, groups in zip(segmentation.pixel_array, segmentation.PerFrameFunctionalGroupsSequence, strict=True):
+        counts[groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber] += int(frame.sum())
+    labels = truth[segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID]
+    assert counts == {number: int((labels == number).sum()) for number in counts}
+    before = server.infer(MODEL, series_of(studies, 3).uid).content
+    task = server.train(MODEL, max_epochs=2, device="cpu", val_split=0.5)
+    assert task["status"] == "DONE", task
+    assert server.infer(MODEL, series_of(studies, 3).uid).content != before, "the new weights answer"
+    cached = json.loads(server.ask("GET", "/datastore/?output=train").text)
+    for pair in cached:
+        there = np.asanyarray(nib.load(pair["label"]).dataobj)
+        assert np.array_equal(there, truth[Path(pair["image"]).name.removesuffix(".nii.gz")]), "labels come back whole"
+
+
+def test_the_log_tells_no_patient(server) -> None:
+    log = server.log.read_text() + "".join(path.read_text() for path in Path(server.options["app_dir"]).rglob("*.log"))
+    assert "PHANTOM-" not in log and "Phantom^" not in log
