@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import time
@@ -15,8 +14,8 @@ from typing import Any
 
 from pydicom import Dataset
 
-CLINIC = Path(__file__).parents[2] / ".clinic"
-ROOT = CLINIC / "orthanc"
+from tests.clinic.debian import ORTHANC, environment_of
+
 START_SECONDS = 60
 
 
@@ -59,8 +58,7 @@ def free_port() -> int:
 def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     """Orthanc with an empty storage in ``folder``, stopped at the end."""
     port = free_port()
-    libraries = ROOT / "usr" / "lib"
-    (plugin,) = (libraries / "orthanc").glob("libOrthancDicomWeb.so*")
+    (plugin,) = (ORTHANC / "usr" / "lib" / "orthanc").glob("libOrthancDicomWeb.so*")
     settings = {
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "index"),
@@ -73,13 +71,9 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "orthanc.json").write_text(json.dumps(settings))
-    found = [str(path) for path in (libraries / "x86_64-linux-gnu", ROOT / "lib" / "x86_64-linux-gnu")]
-    environment = os.environ | {
-        "LD_LIBRARY_PATH": ":".join(found),
-        "DCMDICTPATH": str(ROOT / "usr" / "share" / "libdcmtk17" / "dicom.dic"),
-    }
+    environment = environment_of(ORTHANC) | {"DCMDICTPATH": str(ORTHANC / "usr" / "share" / "libdcmtk17" / "dicom.dic")}
     with open(folder / "log.txt", "w") as log:
-        command = [str(ROOT / "usr" / "sbin" / "Orthanc"), str(folder / "orthanc.json")]
+        command = [str(ORTHANC / "usr" / "sbin" / "Orthanc"), str(folder / "orthanc.json")]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     server = Orthanc(f"http://127.0.0.1:{port}")
     try:

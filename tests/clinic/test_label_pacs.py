@@ -5,43 +5,18 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
-import pytest
 
 from monai_mae_ext.dicom import find_series, read_series
-from monai_mae_ext.phantoms import ORGANS, write_abdomen_studies
-from tests.clinic.orthanc import ROOT, Orthanc, running_orthanc
-from tests.label.conftest import small_bundles
+from monai_mae_ext.phantoms import ORGANS
+from tests.clinic.conftest import MODEL
+from tests.clinic.orthanc import Orthanc
 
-MODEL = "ct_multiorgan_segmentation"
 NAMES = [{"name": name, "model_name": MODEL} for name in ORGANS]
-
-
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory) -> Path:
-    return write_abdomen_studies(tmp_path_factory.mktemp("studies") / "ct", 3, spacing=6)
-
-
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory, studies: Path) -> Iterator[Orthanc]:
-    if not ROOT.is_dir():
-        pytest.skip("Orthanc is not set up: make test-clinic does it")
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
-        server.store(studies.rglob("*.dcm"))
-        yield server
-
-
-@pytest.fixture(scope="module")
-def server(start_server, pacs: Orthanc, tmp_path_factory):
-    room = tmp_path_factory.mktemp("label")
-    cache = {"MONAI_LABEL_DICOMWEB_CACHE_PATH": str(room / "cache")}
-    bundles = small_bundles(room / "bundles", MODEL)
-    return start_server(environment=cache, studies=pacs.dicomweb, bundles=str(bundles), overlays="tiny")
 
 
 def series_of(studies: Path, number: int):
