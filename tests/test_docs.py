@@ -27,10 +27,13 @@ PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] 
 CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
 SET_UP = re.compile(r"make (quickstart|test|release)\b|python3 -m venv|\. \.venv|python -m pip install")
+SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they are stopped; tests/label starts them
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
-# and tests/test_mri_benchmarks.py run them in small.
-LONG = re.compile(r"python -m benchmarks\.(self_pretraining|few_labels|reconstruction|missing_sequences) ")
+# and tests/test_mri_benchmarks.py and tests/clinic/test_active_learning.py run them in small.
+LONG = re.compile(
+    r"python -m benchmarks\.(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?) "
+)
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
     "n_films": "32",
@@ -112,7 +115,9 @@ def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> Non
         if not any(f"phantoms --out_dir {place}" in line for line in commands(page, "bash")):
             (tmp_path / place).parent.mkdir(parents=True)
             (tmp_path / place).symlink_to(data)
-    lines = [line for line in commands(page, "bash") if not (SET_UP.match(line.strip()) or LONG.match(line))]
+    lines = [
+        line for line in commands(page, "bash") if not any(kind.match(line.strip()) for kind in (SET_UP, SERVERS, LONG))
+    ]
     if not os.environ.get("MAE_BUNDLES_DATA"):
         lines = [line for line in lines if "MAE_BUNDLES_DATA" not in line]
     lines = [shrunk(line) for line in lines]

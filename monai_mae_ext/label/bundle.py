@@ -13,6 +13,7 @@ from torch import nn
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.label.image_check import check_image
+from monai_mae_ext.overlays import overlay_paths
 from monai_mae_ext.weights import load_weights, read_checkpoint
 
 __all__ = ["LabelBundle"]
@@ -26,7 +27,8 @@ class LabelBundle:
 
     Args:
         folder: the bundle's.
-        overlays: names of configurations in ``configs`` that are laid over ``train.json`` and ``inference.json``.
+        overlays: configurations that are laid over ``train.json`` and ``inference.json``, as ``overlay_paths`` takes
+            them.
 
     Attributes:
         kind: "segmentation", "classification" or "pretraining".
@@ -40,7 +42,7 @@ class LabelBundle:
 
     def __init__(self, folder: Path, overlays: Sequence[str] = ()) -> None:
         self.folder, self.name = folder.resolve(), folder.name
-        self.laid_over = [self.config_file(name) for name in overlays]
+        self.laid_over = overlay_paths(self.folder, overlays)
         target = str(self.merged("train").get("network_def", {}).get("_target_")).rpartition(".")[2]
         if target not in KINDS:
             raise UserError(f"{self.folder} has a network {target}, the label server takes {', '.join(KINDS)}")
@@ -54,7 +56,7 @@ class LabelBundle:
     def config_file(self, name: str) -> Path:
         path = self.folder / "configs" / f"{name}.json"
         if not path.is_file():
-            raise UserError(f"no {path}: name a bundle of this project and overlays that it has")
+            raise UserError(f"no {path}: name a bundle of this project")
         return path
 
     def files(self, workflow: str) -> list[Path]:
