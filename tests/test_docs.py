@@ -26,7 +26,7 @@ SHORT = {"C": "cxr_disease_classification", "P": "ct_superpatch_pretraining", "S
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
 CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
-SET_UP = re.compile(r"make (quickstart|test|release)\b|python3 -m venv|\. \.venv|python -m pip install")
+SET_UP = re.compile(r"make (quickstart|test|test-clinic|release)\b|python3 -m venv|\. \.venv|python -m pip install")
 SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they are stopped; tests/label starts them
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
