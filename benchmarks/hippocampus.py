@@ -3,7 +3,7 @@
 Run from the top of the repository: python -m benchmarks.hippocampus DATASET_DIR --out runs/hippocampus
 
 DATASET_DIR is the Decathlon's Task04. Roles, by a shuffle of the scans: 70 train, 20 validate (they choose the weights,
-and for each protocol and arm the learning rate, with the first seeds and few labels), 40 test, and are read only for
+and for each protocol and arm the learning rate, with few labels and the first encoder), 40 test, and are read only for
 the report. The encoder sees all training images without labels; fine-tuning has few labels, other scans with each seed,
 or all. Protocols: a frozen encoder under a head that never sees the image, the light decoder, and UNETR's. Every
 fine-tuning takes as many steps. An arm's score with one fine-tuning seed is the mean over the pre-trainings. Finished
@@ -65,8 +65,8 @@ PROTOCOLS = {
     "frozen encoder, head": Protocol(
         {"freeze_encoder": True, "drop_path": 0.0, "network_def#decoder": "head"}, (0.512, 1.024, 2.048)
     ),
-    "light decoder": Protocol({"network_def#decoder": "light", "network_def#features": 4}, (1.024, 2.048, 4.096)),
-    "UNETR": Protocol({"network_def#decoder": "unetr", "network_def#features": 4}, (1.024, 2.048, 4.096)),
+    "light decoder": Protocol({"network_def#decoder": "light", "network_def#features": 4}, (2.048, 4.096)),
+    "UNETR": Protocol({"network_def#decoder": "unetr", "network_def#features": 4}, (2.048, 4.096)),
 }
 
 
@@ -139,11 +139,14 @@ def run_all(out: Path, method: str, runs: Iterable[Run], steps: int) -> None:
 
 
 def tune(out: Path, protocol: str, steps: int) -> dict[str, float]:
-    """Each arm's learning rate: the best of those tried on the validation scans, with few labels and first seeds."""
-    base_lrs = PROTOCOLS[protocol].base_lrs
-    tried = {arm: [runs_of(arm, protocol, FEW, lr, SEEDS[0])[0] for lr in base_lrs] for arm in ARMS}
-    run_all(out, "training", itertools.chain(*tried.values()), steps)
-    return {arm: max(runs, key=lambda run: validation_dice(run.folder(out))).base_lr for arm, runs in tried.items()}
+    """Each arm's learning rate: of those tried, the best on the validation scans, with few labels, over all seeds."""
+    groups = {
+        (arm, base_lr): [runs_of(arm, protocol, FEW, base_lr, seed)[0] for seed in SEEDS]
+        for arm, base_lr in itertools.product(ARMS, PROTOCOLS[protocol].base_lrs)
+    }
+    run_all(out, "training", itertools.chain(*groups.values()), steps)
+    dice = {key: np.mean([validation_dice(run.folder(out)) for run in runs]) for key, runs in groups.items()}
+    return {arm: max(PROTOCOLS[protocol].base_lrs, key=lambda base_lr: dice[arm, base_lr]) for arm in ARMS}
 
 
 def pretrain_all(out: Path, pretrainings: dict[str, dict[str, Any]]) -> None:
