@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import fire
+from fire.decorators import SetParseFns
 
 from monai_mae_ext.bench import bench
 from monai_mae_ext.data import audit
@@ -34,6 +35,7 @@ def lint_for_shells(*bundles: str, **options: Any) -> None:
         sys.exit(1)
 
 
+@SetParseFns(study=str, bundle=str, out=str)  # a folder's name may look like a number
 def dicom(study: str, bundle: str, out: str, overlays: Any = (), **overrides: Any) -> None:
     """Run a bundle on a folder of DICOM files and write DICOM results into ``out``.
 
@@ -44,9 +46,12 @@ def dicom(study: str, bundle: str, out: str, overlays: Any = (), **overrides: An
     try:
         from monai_mae_ext.dicom.study import process_study
     except ModuleNotFoundError as error:
+        if error.name != "highdicom":
+            raise
         raise UserError("DICOM results need highdicom: pip install monai-mae-ext[dicom]") from error
     written, failures = process_study(study, bundle, out, overlays, **overrides)
-    print(*written, sep="\n")
+    for path in written:
+        print(path)
     if failures:
         print(*(f"failed: {failure}" for failure in failures), sep="\n", file=sys.stderr)
         sys.exit(1)
@@ -58,7 +63,7 @@ VERBS = {
     "dicom": dicom,
     "download": download,
     "export": export_encoder,
-    "label": start_label_server,
+    "label": SetParseFns(studies=str, bundles=str, app_dir=str)(start_label_server),
     "lint": lint_for_shells,
     "pack": pack,
     "phantoms": write_chest_phantoms,

@@ -12,13 +12,14 @@ class UserError(ValueError):
     """A wrong path, shape, label, checkpoint or config value: the message names it and says what to do."""
 
 
-def user_error_behind(error: BaseException | None) -> UserError | None:
-    """The ``UserError`` that caused ``error``, found along the chain of causes (MONAI wraps what a config raises)."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return error
+def user_error_behind(error: BaseException | None) -> BaseException | None:
+    """The ``UserError`` that caused ``error``, found along the chain of causes (MONAI wraps what a config raises).
+
+    It is known by its name: the code that a packed bundle carries has a class of its own.
+    """
+    while error is not None and not any(kind.__name__ == UserError.__name__ for kind in type(error).__mro__):
         error = error.__cause__
-    return None
+    return error
 
 
 def show_user_errors() -> None:

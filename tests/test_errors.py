@@ -56,3 +56,17 @@ def test_the_cause_is_found_however_deep():
     second.__cause__, third.__cause__ = first, second
     assert user_error_behind(third) is first
     assert user_error_behind(RuntimeError()) is None
+
+
+def test_the_error_of_a_packed_bundles_own_code_is_one_too() -> None:
+    foreign = type("UserError", (ValueError,), {})
+    narrower = type("RadiographError", (foreign,), {})
+    for kind in (foreign, narrower):
+        try:
+            try:
+                raise kind("no weights at a: train first")
+            except ValueError as error:
+                raise RuntimeError("evaluating run") from error
+        except RuntimeError as error:
+            assert str(user_error_behind(error)) == "no weights at a: train first"
+    assert user_error_behind(ValueError("b")) is None

@@ -13,10 +13,11 @@ __all__ = ["Algorithm"]
 
 
 class Algorithm(NamedTuple):
-    """A bundle: its ``name`` and ``version``."""
+    """A bundle: its ``name`` and ``version``; ``kind`` is SEMIAUTOMATIC where a person had a hand in the result."""
 
     name: str
     version: str
+    kind: str = "AUTOMATIC"
 
     @property
     def equipment(self) -> dict[str, Any]:

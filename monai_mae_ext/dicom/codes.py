@@ -26,6 +26,8 @@ STRUCTURES = {
     "adrenal gland": SCT.AdrenalGland,
 }
 CHANGES = {"edema": SCT.Edema, "whole tumor": SCT.Neoplasm}
+SICK = ("tumor", "edema", "core", "lesion")
+"""Words in the names of labels that are no healthy structure."""
 FINDINGS = {
     "cardiomegaly": SCT.Cardiomegaly,
     "effusion": SCT.PleuralEffusion,
@@ -54,7 +56,9 @@ def term_of(name: str) -> Term:
     plain = rest if side else name.lower()
     if plain in STRUCTURES:
         return Term(SCT.AnatomicalStructure, STRUCTURES[plain], side)
-    return Term(SCT.MorphologicallyAbnormalStructure, CHANGES.get(plain) or own_code(plain), side)
+    sick = any(word in plain for word in SICK)
+    category = SCT.MorphologicallyAbnormalStructure if sick else SCT.BodyTissueStructure
+    return Term(category, CHANGES.get(plain) or own_code(plain), side)
 
 
 def finding_code(name: str) -> Code:

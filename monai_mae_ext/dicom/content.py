@@ -29,7 +29,7 @@ from pydicom.uid import (
 
 from monai_mae_ext.dicom.elements import integer, text
 
-__all__ = ["Content", "look_at"]
+__all__ = ["BROKEN", "Content", "look_at"]
 
 FILMS = {ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation}
 SLICES = {
@@ -47,7 +47,9 @@ SLICES = {
 was made from such, or for something else."""
 
 LOOKED_AT = ["SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "SeriesNumber", "Modality", "ImageType"]
-DAMAGED, CUT = "damaged", "truncated, or without pixels"
+SHUT, DAMAGED, CUT = "cannot be opened", "damaged", "truncated, or without pixels"
+BROKEN = (SHUT, DAMAGED, CUT)
+"""Why a file is not taken that may have been meant to be."""
 UNKNOWN = "object of an unknown class"
 PREAMBLE, MAGIC = 128, b"DICM"
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
@@ -79,7 +81,7 @@ def look_at(path: Path) -> Content | None:
                 return None
             return content_of(path, file, has_magic)
     except OSError:
-        return Content(path, "cannot be opened")
+        return Content(path, SHUT)
 
 
 def content_of(path: Path, file: BinaryIO, has_magic: bool) -> Content | None:

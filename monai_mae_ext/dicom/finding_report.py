@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import highdicom
 from highdicom.sr import (
@@ -36,7 +36,7 @@ PRESENCE = {True: codes.SCT.Present, False: codes.SCT.Absent}
 def save_finding_report(
     path: str | os.PathLike,
     probabilities: Mapping[str, float],
-    findings: Collection[str],
+    present: Mapping[str, bool],
     film: Dataset,
     algorithm: Algorithm,
 ) -> None:
@@ -47,7 +47,7 @@ def save_finding_report(
     Args:
         path: of the file.
         probabilities: calibrated, in [0, 1], by the findings' names.
-        findings: names of those at or above their thresholds.
+        present: whether they are at or above their thresholds; of a finding without a threshold nothing is said.
         film: the header of the image that was classified.
         algorithm: that made the predictions.
     """
@@ -58,7 +58,7 @@ def save_finding_report(
         ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device)),
         procedure_reported=codes.SCT.PlainRadiography,
         imaging_measurements=[
-            finding_group(name, probability, name in findings, film, algorithm)
+            finding_group(name, probability, present.get(name), film, algorithm)
             for name, probability in probabilities.items()
         ],
         title=codes.DCM.ImagingMeasurementReport,
@@ -81,7 +81,7 @@ def save_finding_report(
 
 
 def finding_group(
-    name: str, probability: float, present: bool, film: Dataset, algorithm: Algorithm
+    name: str, probability: float, present: bool | None, film: Dataset, algorithm: Algorithm
 ) -> MeasurementsAndQualitativeEvaluations:
     """What is said of one finding."""
     return MeasurementsAndQualitativeEvaluations(
@@ -89,6 +89,10 @@ def finding_group(
         finding_type=finding_code(name),
         algorithm_id=AlgorithmIdentification(algorithm.name, algorithm.version),
         measurements=[Measurement(codes.DCM.Probability, probability, codes.UCUM.NoUnits)],
-        qualitative_evaluations=[QualitativeEvaluation(codes.DCM.PresenceOfProperty, PRESENCE[present])],
+        qualitative_evaluations=[
+            QualitativeEvaluation(codes.DCM.PresenceOfProperty, PRESENCE[known])
+            for known in (present,)
+            if known is not None
+        ],
         source_images=[SourceImageForMeasurementGroup(film.SOPClassUID, film.SOPInstanceUID)],
     )

@@ -31,8 +31,8 @@ class InferenceBundle(NamedTuple):
     channels: int
     output: str
 
-    def infer(self, dataset_dir: Path, output_dir: Path, **overrides: Any) -> tuple[list[str], str | None]:
-        """Run it over ``dataset_dir``; returns its label names, and why some images failed, or None.
+    def infer(self, dataset_dir: Path, output_dir: Path, **overrides: Any) -> tuple[list[str], dict[str, str]]:
+        """Run it over ``dataset_dir``; returns its label names, and for files without result, by their name, why.
 
         Raises:
             UserError: if it cannot run at all, for instance without weights.
@@ -47,34 +47,37 @@ class InferenceBundle(NamedTuple):
             **overrides,
         )
         workflow.initialize()
-        names = [str(name) for name in workflow.parser.get_parsed_content("label_names")]
+        parser = workflow.parser
         try:
             workflow.run()
         except Exception as error:
             user_error = user_error_behind(error)
             if user_error is None:
                 raise
-            if not any(output_dir.rglob("*")):
-                raise user_error from error
-            return names, str(user_error).replace(f"{dataset_dir}{os.sep}", "")
+            if not parser.get_parsed_content("dataset").bad:
+                raise UserError(str(user_error)) from error
         finally:
             workflow.finalize()
-        return names, None
+        names = [str(name) for name in parser.get_parsed_content("label_names")]
+        return names, {Path(path).name: reason for path, reason in parser.get_parsed_content("dataset").bad.items()}
 
 
 def open_bundle(folder: str | os.PathLike, overlays: Sequence[str] | str = ()) -> InferenceBundle:
     """Read what a bundle's metadata says of it; ``overlays`` as ``overlay_paths`` takes them.
 
     Raises:
-        UserError: if the folder is no bundle, or has no such overlay.
+        UserError: if the folder is no bundle of this project that names its labels, or has no such overlay.
     """
     root = Path(folder).absolute()
     for name in ("metadata", "inference"):
         if not (root / "configs" / f"{name}.json").is_file():
             raise UserError(f"{root} has no configs/{name}.json: give the folder of a bundle")
+    config = json.loads((root / "configs" / "inference.json").read_text())
     metadata = json.loads((root / "configs" / "metadata.json").read_text())
     formats = metadata["network_data_format"]
-    image, prediction = formats["inputs"]["image"], formats["outputs"]["pred"]
+    image, prediction = formats["inputs"].get("image"), formats["outputs"].get("pred")
+    if not (image and prediction and "label_names" in config and "dataset" in config):
+        raise UserError(f"{root} is no bundle of this project that names its labels: give another")
     return InferenceBundle(
         root,
         overlay_paths(root, overlays),

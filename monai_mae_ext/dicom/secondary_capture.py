@@ -44,6 +44,7 @@ def save_secondary_capture(
             transfer_syntax_uid="1.2.840.10008.1.2.1",
         )
     capture.PatientOrientation = source.get("PatientOrientation", "")  # which highdicom does not take empty
-    capture.BurnedInAnnotation = "NO"
+    if "BurnedInAnnotation" in source:
+        capture.BurnedInAnnotation = source.BurnedInAnnotation
     with atomic_write(path) as temporary:
         capture.save_as(temporary)

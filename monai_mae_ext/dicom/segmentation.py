@@ -46,17 +46,19 @@ def save_segmentation(
         algorithm: that made the labels.
 
     Raises:
-        UserError: if no voxel is labelled, or one has a label without a name.
+        UserError: if a voxel has a label without a name, or several multi-frame files hold the series.
     """
-    if not labels.any():
-        raise UserError(f"nothing was found, so there is no segmentation to write to {path}")
+    sources = source_headers(headers)
+    if len(sources) > 1 and any("NumberOfFrames" in source for source in sources):
+        raise UserError(
+            f"{len(sources)} multi-frame files hold the series, a segmentation can refer to one: export it as one"
+        )
     if labels.max() >= len(names):
         raise UserError(f"label {labels.max()} has no name: the names are {', '.join(names[1:])}")
     columns, rows = np.linalg.norm(affine[:3, :2], axis=0).tolist()
     between = abs(np.linalg.det(affine[:3, :3])) / (columns * rows)
     origins = affine[:3, 3] + np.arange(labels.shape[2])[:, None] * affine[:3, 2]
     along = RAS_TO_LPS @ (affine[:3, :2] / (columns, rows))
-    sources = source_headers(headers)
     for source in sources:
         source.SliceThickness = source.get("SliceThickness") or between
         source.ImageOrientationPatient = sources[0].get("ImageOrientationPatient")
@@ -85,7 +87,7 @@ def describe(number: int, name: str, algorithm: Algorithm) -> SegmentDescription
     """One segment: its name as the users know it, and what it is in coded terms."""
     term = term_of(name)
     description = SegmentDescription(
-        number, name, term.category, term.kind, "AUTOMATIC", algorithm.identification(), tracking_id=name,
+        number, name, term.category, term.kind, algorithm.kind, algorithm.identification(), tracking_id=name,
         tracking_uid=highdicom.UID(),
     )  # fmt: skip
     if term.side is not None:

@@ -6,27 +6,30 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pydicom
+from pydicom import Dataset
 
+from monai_mae_ext.dicom.content import BROKEN
 from monai_mae_ext.dicom.finding_report import save_finding_report
 from monai_mae_ext.dicom.run_bundle import InferenceBundle, open_bundle
 from monai_mae_ext.dicom.secondary_capture import save_secondary_capture
 from monai_mae_ext.dicom.segmentation import save_segmentation
-from monai_mae_ext.dicom.series import Series, find_series
+from monai_mae_ext.dicom.series import Series, survey_folder
 from monai_mae_ext.dicom.volume import read_series, save_nifti
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.files import atomic_write
 
 __all__ = ["process_study"]
 
 logger = logging.getLogger(__name__)
 FILMS = ("CR", "DX")
-UID_END = 12
 
 
 def process_study(
@@ -36,8 +39,8 @@ def process_study(
 
     A segmentation bundle labels each series of its modality: ``out/series_UID_seg.dcm`` is a DICOM SEG, with the labels
     as NIfTI and an overlay beside it. A classification bundle reads each film: ``out/film_UID_findings.dcm`` is a
-    structured report, with ``film_UID_overlay.dcm``, a secondary capture of the saliency. Names end in those of
-    UIDs, and tell no patient. What fails is told at the end, and the rest goes on.
+    structured report, with ``film_UID_overlay.dcm``, a secondary capture of the saliency. Names are UIDs, and tell no
+    patient. What fails is told at the end, and the rest goes on.
 
     Args:
         study: folder of DICOM files, sub-folders included.
@@ -60,18 +63,23 @@ def process_study(
             f"take one image and give a {' or '.join(PROCESSES)}"
         )
     modalities = FILMS if opened.modality in FILMS else (opened.modality,)
-    found = [series for series in find_series(study) if series.modality in modalities]
+    survey = survey_folder(study)
+    found = [series for series in survey.series if series.modality in modalities]
+    failures = [str(passed) for passed in survey.passed_over if passed.reason in BROKEN]
     if not found:
-        raise UserError(f"no {' or '.join(modalities)} series in {study}, and {opened.folder.name} takes no other")
+        broken = f" ({'; '.join(failures)})" if failures else ""
+        raise UserError(f"no {' or '.join(modalities)} series in {study}{broken}; {opened.folder.name} takes no other")
     with tempfile.TemporaryDirectory() as work:
-        return process(opened, found, Path(work), Path(out), overrides)
+        written, others = process(opened, found, Path(work), Path(out), overrides)
+    return written, failures + others
 
 
 def segment_volumes(
     bundle: InferenceBundle, found: Sequence[Series], work: Path, out: Path, overrides: dict[str, Any]
 ) -> tuple[list[Path], list[str]]:
     """A segmentation object for each series that is a volume."""
-    sources: dict[str, tuple[np.ndarray, Sequence[pydicom.Dataset]]] = {}
+    sources: dict[str, tuple[Series, np.ndarray, Sequence[Dataset]]] = {}
+    written: list[Path] = []
     failures = []
     for series in found:
         try:
@@ -83,25 +91,22 @@ def segment_volumes(
             logger.warning("%s: %s", series, note)
         name = named("series", series.uid)
         save_nifti(volume, work / "scans" / f"{name}.nii.gz")
-        sources[name] = volume.affine, volume.headers
+        sources[name] = series, volume.affine, volume.headers
     if not sources:
-        raise UserError("; ".join(failures))
-    names, failed = bundle.infer(work / "scans", work / "results", **overrides)
-    failures += [failed] if failed else []
-    written = []
-    for name, (affine, headers) in sources.items():
-        labels = work / "results" / f"{name}_seg.nii.gz"
-        if not labels.exists():
+        return written, failures
+    names, bad = bundle.infer(work / "scans", work / "results", **overrides)
+    for name, (series, affine, headers) in sources.items():
+        if reason := bad.get(f"{name}.nii.gz"):
+            failures.append(f"{series}: {reason}")
             continue
+        labels = work / "results" / f"{name}_seg.nii.gz"
         keep(labels, out)
         keep(labels.with_name(f"{name}_overlay.png"), out)
         values = np.asanyarray(nib.nifti1.load(labels).dataobj)
-        try:
-            save_segmentation(out / f"{name}_seg.dcm", values, affine, names, headers, bundle.algorithm)
-        except UserError as error:
-            failures.append(f"{name}: {error}")
-        else:
-            written.append(out / f"{name}_seg.dcm")
+        target = out / f"{name}_seg.dcm"
+        with noting(failures, series):
+            save_segmentation(target, values, affine, names, headers, bundle.algorithm)
+            written.append(target)
     return written, failures
 
 
@@ -111,37 +116,49 @@ def report_films(
     """A structured report and an overlay for each film."""
     headers = {}
     for path in (path for series in found for path in series.files):
-        header = pydicom.dcmread(path, stop_before_pixels=True)
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         name = named("film", header.SOPInstanceUID)
         headers[name] = header
         keep(path, work / "films", f"{name}.dcm")
-    _, failed = bundle.infer(work / "films", work / "results", **overrides)
-    written, failures = [], [failed] if failed else []
+    _, bad = bundle.infer(work / "films", work / "results", **overrides)
+    written: list[Path] = []
+    failures = [f"{name.removesuffix('.dcm')}: {reason}" for name, reason in bad.items()]
     for row in json.loads((work / "results" / "predictions.json").read_text()):
         if row["reason"]:
             continue
         name = Path(row["image"]).stem
-        header = headers[name]
-        findings = out / f"{name}_findings.dcm"
-        save_finding_report(findings, row["probabilities"], row["findings"], header, bundle.algorithm)
-        written.append(findings)
+        findings, overlay = (out / f"{name}_{kind}.dcm" for kind in ("findings", "overlay"))
         picture = work / "results" / f"{name}_saliency.png"
-        if picture.exists():
-            overlay = out / f"{name}_overlay.dcm"
-            save_secondary_capture(overlay, picture, header, bundle.algorithm)
-            written.append(overlay)
+        with noting(failures, name):
+            save_finding_report(findings, row["probabilities"], row["present"], headers[name], bundle.algorithm)
+            written.append(findings)
+            if picture.exists():
+                save_secondary_capture(overlay, picture, headers[name], bundle.algorithm)
+                written.append(overlay)
     return written, failures
 
 
 def named(kind: str, uid: str) -> str:
-    """A name for results that tells no patient: the end of the source's UID."""
-    return f"{kind}_{uid[-UID_END:].replace('.', '_')}"
+    """A name for results that tells no patient: the source's UID."""
+    return f"{kind}_{uid.replace('.', '_')}"
+
+
+@contextmanager
+def noting(failures: list[str], source: object) -> Iterator[None]:
+    """Add what fails to ``failures`` and go on: of errors that are not meant for users the kind, since their words may
+    tell the patient."""
+    try:
+        yield
+    except UserError as error:
+        failures.append(f"{source}: {error}")
+    except Exception as error:
+        failures.append(f"{source}: cannot be written as DICOM ({type(error).__name__})")
 
 
 def keep(path: Path, folder: Path, name: str | None = None) -> None:
     """Copy a file into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, folder / (name or path.name))
+    with atomic_write(folder / (name or path.name)) as target:
+        shutil.copyfile(path, target)
 
 
 PROCESSES: dict[str, Callable[..., tuple[list[Path], list[str]]]] = {

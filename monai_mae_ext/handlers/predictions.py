@@ -122,9 +122,7 @@ class SavePredictions:
         row: dict[str, Any] = {"image": os.path.relpath(path, self.dataset_dir), "reason": self.dataset.bad.get(path)}
         values = self.probabilities[path].tolist() if path in self.probabilities else []
         row["probabilities"] = {name: round(value, 5) for name, value in zip(self.label_names, values, strict=False)}
-        row["findings"] = [
-            name
-            for name, value, threshold in zip(self.label_names, values, self.calibration.thresholds, strict=False)
-            if threshold is not None and value >= threshold
-        ]
+        judged = zip(self.label_names, values, self.calibration.thresholds, strict=False)
+        row["present"] = {name: value >= threshold for name, value, threshold in judged if threshold is not None}
+        row["findings"] = [name for name, present in row["present"].items() if present]
         return row

@@ -92,7 +92,7 @@ def labels_to_segmentation(
 
 def names_of(label_info: Sequence[Mapping[str, Any]], highest: int) -> list[str]:
     """Names by number, the background first; those that nobody gave say so."""
-    names = {int(info.get("idx") or place): str(info["name"]) for place, info in enumerate(label_info, start=1)}
+    names = {int(info.get("idx", place)): str(info["name"]) for place, info in enumerate(label_info, start=1)}
     return ["background", *(names.get(number, f"label {number}") for number in range(1, max(highest, *names, 0) + 1))]
 
 

@@ -29,3 +29,8 @@ def test_names_without_a_public_code_do_not_share_a_private_one():
     assert finding_code("Fibrosis").value != finding_code("Hernia").value
     assert finding_code("Fibrosis").scheme_designator == "99MAE"
     assert finding_code("Effusion").meaning == "Pleural effusion"
+
+
+def test_only_what_is_sick_is_called_abnormal():
+    categories = {name: term_of(name).category.meaning for name in ("heart", "label 3", "enhancing tumor", "edema")}
+    assert {name for name, meaning in categories.items() if "Abnormal" in meaning} == {"enhancing tumor", "edema"}

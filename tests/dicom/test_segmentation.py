@@ -151,10 +151,20 @@ def test_odd_headers_are_taken_and_no_warning_tells_the_name(tmp_path, elements,
         assert_discreet(str(warning.message).replace("\n", " "))
 
 
-def test_labels_without_a_name_or_without_a_voxel_are_refused(tmp_path, volume):
-    labels = some_labels(volume)
+def test_labels_without_a_name_are_refused(tmp_path, volume):
     with pytest.raises(UserError, match="label 2 has no name"):
-        save_segmentation(tmp_path / "seg.dcm", labels, volume.affine, NAMES[:2], volume.headers, ORGANS)
-    with pytest.raises(UserError, match="nothing was found"):
-        save_segmentation(tmp_path / "seg.dcm", 0 * labels, volume.affine, NAMES, volume.headers, ORGANS)
+        save_segmentation(tmp_path / "seg.dcm", some_labels(volume), volume.affine, NAMES[:2], volume.headers, ORGANS)
     assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_nothing_found_is_a_result_too(tmp_path, volume):
+    save_segmentation(tmp_path / "seg.dcm", 0 * some_labels(volume), volume.affine, NAMES, volume.headers, ORGANS)
+    segmentation = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert len(segmentation.SegmentSequence) == len(NAMES) - 1 and not segmentation.pixel_array.any()
+
+
+def test_a_series_in_several_multi_frame_files_is_refused(tmp_path):
+    images = scan(4)
+    volume = read(tmp_path / "scan", [enhanced(images[:2]), enhanced(images[2:])])
+    with pytest.raises(UserError, match="2 multi-frame files"):
+        save_segmentation(tmp_path / "seg.dcm", some_labels(volume), volume.affine, NAMES, volume.headers, ORGANS)

@@ -66,11 +66,15 @@ def test_each_ct_series_gets_a_segmentation_of_its_labels(study: Path, organs: P
 def test_a_bad_series_is_told_and_the_others_go_on(study: Path, organs: Path, tmp_path: Path) -> None:
     shutil.copytree(study, tmp_path / "study")
     with_a_gap(tmp_path / "study" / "doe_jane")
+    cut = write_scan(tmp_path / "study" / "doe_cut", scan(2, seed=2))
+    for path in cut.iterdir():
+        path.write_bytes(path.read_bytes()[:-9])
     write_scan(tmp_path / "study" / "doe_tilted", scan(6, step=(0, 0.5, 2.5), seed=1))
     words = ["dicom", "study", str(organs), "--out", "out", "--overlays", "tiny"]
     done = run_module("monai_mae_ext", words, folder=tmp_path)
     assert done.returncode == 1
     assert "failed: series 4 (CT, UID ending 1.2.3.1) lacks 1 slice" in done.stderr
+    assert "failed: 2 files of series 4 (CT, UID ending 1.2.3.3): truncated" in done.stderr
     assert "sheared" in done.stderr, "what was repaired is told"
     assert len(list((tmp_path / "out").glob("*_seg.dcm"))) == 2
     for text in (done.stdout, done.stderr, *(path.name for path in (tmp_path / "out").rglob("*"))):
@@ -88,7 +92,7 @@ def test_films_get_a_structured_report_and_an_overlay(films: Path, findings: Pat
     assert failures == []
     assert len(written) == 4 and len({path.name for path in written}) == 4
     film = pydicom.dcmread(paths[0])
-    name = f"film_{film.SOPInstanceUID[-12:]}"
+    name = f"film_{film.SOPInstanceUID}".replace(".", "_")
     report = pydicom.dcmread(tmp_path / "out" / f"{name}_findings.dcm")
     assert (report.PatientID, report.StudyInstanceUID) == (film.PatientID, film.StudyInstanceUID)
     groups = report.ContentSequence[-1].ContentSequence
