@@ -3,7 +3,7 @@
 # make quickstart TASK=mri  the same on generated brain MRI of four sequences
 # make release              pack the bundles with the weights of all three quickstarts, as a model zoo in dist/
 # make test                 ruff, mypy and the whole test suite
-# make test-clinic          the same with real servers: MONAI Label, and Orthanc as a PACS (Debian packages, unpacked in .clinic/)
+# make test-clinic          what needs real servers: MONAI Label, Orthanc as a PACS, a browser (Debian packages, unpacked in .clinic/)
 PYTHON ?= python3
 TASK ?= cxr
 VENV := .venv

@@ -102,6 +102,8 @@ def curve(out: Path, roles: dict[str, Any], strategy: str, seed: int, steps: int
     for number in range(ROUNDS):
         folder = out / (strategy.replace(" ", "_") if number else "first") / f"seed{seed}" / f"labels{len(labelled)}"
         dice.append(train(folder, roles | {"training": labelled}, seed, steps))
+        if number == ROUNDS - 1:
+            break
         rest = [item for item in pool if item not in labelled]
         if STRATEGIES[strategy]:
             models = out / "pretraining" / "models" if strategy == "reconstruction error" else folder / "models"

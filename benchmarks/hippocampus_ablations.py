@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.hippocampus import FEW, PRETRAINING, SEEDS, Run, pretrain_all, run_all, tune, write_lists
 from benchmarks.segmentation_runs import scan_dice
+from benchmarks.settings import keep_settings
 from monai_mae_ext.files import atomic_write
 
 PROTOCOL = "frozen encoder, head"
@@ -65,6 +66,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def main(dataset_dir: str, out: str = "runs/hippocampus", steps: int = 200) -> None:
     """Run what is not done yet; print a table, and write ablations.json."""
     root = Path(out).absolute()
+    keep_settings(root / "ablations", steps=steps, pretraining=PRETRAINING, ablations=ABLATIONS)
     write_lists(dataset_dir, root)
     pretrain_all(root, {"seed0": {"seed": 0}, **{name: {"seed": 0} | changes for name, changes in ABLATIONS.items()}})
     best = tune(root, PROTOCOL, steps)

@@ -9,7 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmarks import hippocampus, missing_sequences
+from benchmarks import hippocampus, hippocampus_ablations, missing_sequences
+from benchmarks.segmentation_runs import scan_dice
 from monai_mae_ext.phantoms import MODALITIES, brain_phantom
 
 NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
@@ -47,7 +48,7 @@ def write_hippocampi(folder: Path, count: int) -> Path:
 
 
 def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path: Path, monkeypatch) -> None:
-    small: dict = {"SEEDS": (0,), "FEW": 1, "N_VALIDATION": 1, "N_TEST": 2}
+    small: dict = {"SEEDS": (0,), "FEW": 1, "N_VALIDATION": 2, "N_TEST": 2}
     coarse = {"spacing": [10.0, 10.0, 10.0], "patch_size": 4} | NETWORK
     small["PRETRAINING"] = hippocampus.PRETRAINING | coarse | {"superpatch": [16, 16, 16], "epochs": 1}
     small["FINE_TUNING"] = hippocampus.FINE_TUNING | coarse | {"roi": [16, 16, 16]}
@@ -55,7 +56,7 @@ def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path:
     small["PROTOCOLS"] = {"frozen": frozen._replace(base_lrs=(0.1,))}
     for name, value in small.items():
         monkeypatch.setattr(hippocampus, name, value)
-    data = write_hippocampi(tmp_path, 5)
+    data = write_hippocampi(tmp_path, 6)
     hippocampus.main(str(data), str(tmp_path / "out"), steps=2, protocols=("frozen",))
     reports = json.loads((tmp_path / "out" / "report.json").read_text())
     assert list(reports) == ["frozen, 1 labels", "frozen, 2 labels"] and (tmp_path / "out" / "report.png").is_file()
@@ -64,5 +65,16 @@ def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path:
         assert all(0 <= row["mean"] <= 1 for row in rows)
     folders = [path.name for path in (tmp_path / "out" / "frozen_1_labels").iterdir()]
     assert sorted(folders) == ["scratch_lr0.1_seed0", "seed0_lr0.1_seed0", "seed1_lr0.1_seed0"]
-    log = (tmp_path / "out" / "frozen_1_labels" / "seed1_lr0.1_seed0" / "training.txt").read_text()
+    folder = tmp_path / "out" / "frozen_1_labels"
+    log = (folder / "seed1_lr0.1_seed0" / "training.txt").read_text()
     assert "pretraining/seed1/encoder.safetensors" in log, "each arm starts from its own encoder"
+
+    monkeypatch.setattr(hippocampus_ablations, "PROTOCOL", "frozen")
+    monkeypatch.setattr(hippocampus_ablations, "ABLATIONS", {"hidden50": {"mask_ratio": 0.5}})
+    for name in ("PRETRAINING", "SEEDS", "FEW"):
+        monkeypatch.setattr(hippocampus_ablations, name, small[name])
+    hippocampus_ablations.main(str(data), str(tmp_path / "out"), steps=2)
+    rows = {row["encoder"]: row for row in json.loads((tmp_path / "out" / "ablations.json").read_text())}
+    assert list(rows) == ["scratch", "seed0", "hidden50"]
+    assert rows["seed0"]["mask_ratio"] == 0.75 and rows["hidden50"]["mask_ratio"] == 0.5
+    assert rows["seed0"]["mean"] == pytest.approx(scan_dice(folder / "seed0_lr0.1_seed0" / "test").mean())

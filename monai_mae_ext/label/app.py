@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import monailabel.interfaces.app
 import requests
 from fastapi import HTTPException
 from monailabel.config import settings
@@ -25,9 +26,10 @@ from monai_mae_ext import __version__
 from monai_mae_ext.label.batch import TolerantBatch
 from monai_mae_ext.label.bundle import LabelBundle
 from monai_mae_ext.label.datastore import StudiesFolder
-from monai_mae_ext.label.dicom_conversion import convert_dicom_ourselves
+from monai_mae_ext.label.dicom_conversion import answer_segmentations_ourselves
 from monai_mae_ext.label.errors import is_user_error, one_line
 from monai_mae_ext.label.infer import ClassificationInference, SegmentationInference
+from monai_mae_ext.label.pacs import StudiesPacs
 from monai_mae_ext.label.scoring import PredictiveEntropy, ReconstructionError, Scores
 from monai_mae_ext.label.strategy import HighestScore
 from monai_mae_ext.label.train import ClassificationTraining, PretrainingTask, SegmentationTraining
@@ -68,7 +70,9 @@ class BundleApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         if self.studies.startswith(("http://", "https://")):
-            convert_dicom_ourselves()
+            answer_segmentations_ourselves()
+            monailabel.interfaces.app.DICOMWebDatastore = StudiesPacs
+            StudiesPacs.names = self.label_numbers()
             return super().init_datastore()
         return StudiesFolder(
             self.studies,
@@ -76,6 +80,11 @@ class BundleApp(MONAILabelApp):
             auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
+
+    def label_numbers(self) -> dict[str, int]:
+        """Number of each label of the segmentation bundles, by its name in lower case."""
+        tasks = [SegmentationInference(bundle) for bundle in self.bundles if bundle.kind == "segmentation"]
+        return {name.lower(): number for task in tasks for name, number in task.label_values().items()}
 
     def init_infers(self) -> dict[str, InferTask]:
         return {bundle.name: INFERENCES[bundle.kind](bundle) for bundle in self.bundles if bundle.kind in INFERENCES}
@@ -111,14 +120,25 @@ class BundleApp(MONAILabelApp):
         model, image = request.get("model"), request.get("image")
         if model not in self._infers:
             raise HTTPException(404, f"no model {model}: there are {', '.join(self._infers)}")
-        if isinstance(image, str) and not os.path.exists(image):
-            if not (datastore or self.datastore()).get_image_uri(image):
-                raise HTTPException(404, f"no image {image} in the studies")
         try:
+            if isinstance(image, str) and not os.path.exists(image):
+                if not (datastore or self.datastore()).get_image_uri(image):
+                    raise HTTPException(404, f"no image {image} in the studies")
             return super().infer(request, datastore)
+        except HTTPException:
+            raise
         except Exception as error:
             logger.exception("inference of %s on %s failed", model, image)
             raise HTTPException(422 if is_user_error(error) else 500, f"{image}: {one_line(error)}") from error
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As MONAI Label's; of an image that cannot be read the client is told in one line, with 422."""
+        try:
+            return super().next_sample(request)
+        except Exception as error:
+            if not is_user_error(error):
+                raise
+            raise HTTPException(422, one_line(error)) from error
 
     def async_scoring(self, method: str | None, params: Any = None) -> dict[str, Any]:
         """MONAI Label asks for all scores again behind every training and every image that it serves, each in a process

@@ -17,8 +17,8 @@ def stand_in_for_pydicom_seg() -> None:
     """Let an empty module take the place of pydicom-seg, which MONAI Label imports at its start.
 
     The last pydicom-seg, 0.4.1, cannot be imported beside pydicom 3, and is not installed by our recipe. What needs it
-    fails when it is used: labels that come as DICOM SEG. Writing DICOM SEG goes through dcmqi. This can go when MONAI
-    Label is released with highdicom in its place, as its source has it since 2025.
+    would fail, the conversion of DICOM SEG, is done here in another way (``pacs``). This can go when MONAI Label is
+    released with highdicom in its place, as its source has it since 2025.
     """
     try:
         import pydicom_seg  # noqa: F401

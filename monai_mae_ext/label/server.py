@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,6 +113,6 @@ def prepare(room: Path, studies: str, folders: Sequence[Path], overlays: Sequenc
         "MONAI_LABEL_APP_CONF": json.dumps(conf),
         "MONAI_LABEL_SERVER_PORT": str(port),
     }
+    os.environ.setdefault("MONAI_LABEL_DICOMWEB_CACHE_EXPIRY", "60")  # seconds until new studies are seen
     os.environ.setdefault("MONAI_LABEL_SESSION_PATH", str(room / "sessions"))
     os.environ.setdefault("PYTHONPATH", "")  # MONAI Label adds to it, and fails where there is none
-    os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)  # of dcmqi, which writes DICOM SEG

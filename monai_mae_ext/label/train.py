@@ -91,6 +91,7 @@ class BundleTraining(TrainTask):
             output_dir=str(folder),
             device=name_to_device(settings["device"]),
             val_interval=min(config["val_interval"], settings["max_epochs"]),
+            warmup_epochs=min(config["warmup_epochs"], settings["max_epochs"] // 10),
             **{"train#trainer#max_epochs": settings["max_epochs"]},
             **data,
             **self.start(config, settings["pretrained"]),
@@ -122,6 +123,9 @@ class BundleTraining(TrainTask):
     def deliver(self, trained: Path) -> None:
         """Move what a run left to ``models``, the weights last; sums of published files that lay there go.
 
+        What lay there before the server's first training is kept, as ``before_label_model.pt`` and so on: it may be the
+        work of weeks.
+
         Raises:
             UserError: if validation never found weights worth keeping.
         """
@@ -132,6 +136,9 @@ class BundleTraining(TrainTask):
         self.bundle.weights.parent.mkdir(exist_ok=True)
         for path in sorted(trained.iterdir(), key=lambda path: path.name == "model.pt"):
             target = self.bundle.weights.with_name(path.name)
+            before = target.with_name(f"before_label_{target.name}")
+            if target.is_file() and not before.is_file():
+                shutil.copyfile(target, before)
             os.replace(path, target)
             sum_beside(target).unlink(missing_ok=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +11,8 @@ import numpy as np
 import pydicom
 
 from monai_mae_ext.dicom import find_series, read_series
+from monai_mae_ext.dicom.algorithm import Algorithm
+from monai_mae_ext.dicom.segmentation import save_segmentation
 from monai_mae_ext.phantoms import ORGANS
 from tests.clinic.conftest import MODEL
 from tests.clinic.orthanc import Orthanc
@@ -22,6 +23,15 @@ NAMES = [{"name": name, "model_name": MODEL} for name in ORGANS]
 def series_of(studies: Path, number: int):
     (series,) = find_series(studies / f"study_{number:02d}")
     return series
+
+
+def drawn(studies: Path, number: int) -> np.ndarray:
+    """Labels as somebody could have drawn them: spleen and liver, not in all slices."""
+    volume = read_series(series_of(studies, number))
+    labels = np.digitize(volume.values, [0, 60]).astype(np.uint8)
+    labels[labels == 2] = 6
+    labels[:, :, :2] = labels[:, :, -1] = 0
+    return labels
 
 
 def test_the_series_of_the_pacs_are_the_images(server, studies: Path) -> None:
@@ -50,13 +60,10 @@ def test_an_inference_comes_as_dicom_segmentation_with_every_organ_by_its_name(s
 
 
 def test_a_final_label_is_stored_in_the_study_and_trains(server, pacs: Orthanc, studies: Path, tmp_path: Path) -> None:
-    truth = {}
+    truth = {series_of(studies, number).uid: drawn(studies, number) for number in (1, 2)}
     for number in (1, 2):
         volume = read_series(series_of(studies, number))
-        labels = np.digitize(volume.values, [0, 60]).astype(np.uint8)
-        labels[labels == 2] = 6
-        truth[series_of(studies, number).uid] = labels
-        nib.save(nib.Nifti1Image(labels, volume.affine), tmp_path / "label.nii.gz")
+        nib.save(nib.Nifti1Image(drawn(studies, number), volume.affine), tmp_path / "label.nii.gz")
         server.save_label(series_of(studies, number).uid, tmp_path / "label.nii.gz", label_info=NAMES)
     stored = [series for series in pacs.series() if series["Modality"] == "SEG"]
     assert len(stored) == 2
@@ -70,10 +77,33 @@ def test_a_final_label_is_stored_in_the_study_and_trains(server, pacs: Orthanc, 
     task = server.train(MODEL, max_epochs=2, device="cpu", val_split=0.5)
     assert task["status"] == "DONE", task
     assert server.infer(MODEL, series_of(studies, 3).uid).content != before, "the new weights answer"
-    cached = json.loads(server.ask("GET", "/datastore/?output=train").text)
-    for pair in cached:
-        there = np.asanyarray(nib.load(pair["label"]).dataobj)
-        assert np.array_equal(there, truth[Path(pair["image"]).name.removesuffix(".nii.gz")]), "labels come back whole"
+
+
+def test_a_server_without_cache_gets_the_labels_back_whole(
+    start_server, pacs: Orthanc, organs: Path, studies: Path, tmp_path: Path
+) -> None:
+    """The corrected label of the same image counts, and what a bundle alone found does not."""
+    volume = read_series(series_of(studies, 1))
+    corrected = np.zeros(volume.values.shape, np.uint8)
+    corrected[4:9, 5:11, 3:5] = 6
+    person, bundle = (Algorithm("somebody", "1", kind) for kind in ("MANUAL", "AUTOMATIC"))
+    for number, maker in ((1, person), (3, bundle)):
+        volume = read_series(series_of(studies, number))
+        labels = corrected if number == 1 else np.ones_like(volume.values, np.uint8)
+        names = ["background", "spleen", "Liver"] if number == 1 else ["background", *ORGANS]
+        stored = np.where(labels == 6, 2, labels) if number == 1 else labels
+        save_segmentation(tmp_path / "seg.dcm", stored, volume.affine, names, volume.headers, maker)
+        pacs.store([tmp_path / "seg.dcm"])
+    fresh = start_server(
+        environment={"MONAI_LABEL_DICOMWEB_CACHE_PATH": str(tmp_path / "cache")},
+        studies=pacs.dicomweb, bundles=str(organs.parent), overlays="tiny",
+    )  # fmt: skip
+    pairs = {Path(pair["image"]).name.removesuffix(".nii.gz"): pair["label"]
+             for pair in fresh.answer("GET", "/datastore/?output=train")}  # fmt: skip
+    assert set(pairs) == {series_of(studies, number).uid for number in (1, 2)}
+    labels = {uid: np.asanyarray(nib.load(path).dataobj) for uid, path in pairs.items()}
+    assert np.array_equal(labels[series_of(studies, 1).uid], corrected), "by its names, not its numbers"
+    assert np.array_equal(labels[series_of(studies, 2).uid], drawn(studies, 2))
 
 
 def test_the_log_tells_no_patient(server) -> None:
