@@ -68,22 +68,25 @@ class BundleScoring(ScoringMethod):
         return [image for image in images if known.get(image, {}).get("weights") != weights]
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any]:
-        """Score them. An image that cannot be scored is noted, and not tried again with the same weights."""
-        images = self.stale(datastore)
-        if not images:
-            return {"scored": 0}
-        weights = self.bundle.weights.stat().st_mtime_ns
-        device = name_to_device(request.get("device"))
-        self.prepare(device)
-        for image in images:
-            try:
-                with torch.no_grad():
-                    score = self.score(self.bundle.item(datastore.get_image_uri(image)), device)
-            except Exception as error:
-                logger.warning("%s is not scored: %s", image, one_line(error))
-                score = None
-            self.scores.note(image, score if score is not None and math.isfinite(score) else None, weights)
-        return {"scored": len(images)}
+        """Score them, and again if the weights changed meanwhile. An image that cannot be scored is noted, and not
+        tried again with the same weights."""
+        device, count = name_to_device(request.get("device")), 0
+        while images := self.stale(datastore):
+            weights = self.bundle.weights.stat().st_mtime_ns
+            self.prepare(device)
+            for image in images:
+                self.scores.note(image, self.score_or_none(image, datastore, device), weights)
+            count += len(images)
+        return {"scored": count}
+
+    def score_or_none(self, image: str, datastore: Datastore, device: str) -> float | None:
+        try:
+            with torch.no_grad():
+                score = self.score(self.bundle.item(datastore.get_image_uri(image)), device)
+        except Exception as error:
+            logger.warning("%s is not scored: %s", image, one_line(error))
+            return None
+        return score if math.isfinite(score) else None
 
     def prepare(self, device: str) -> None:
         """Load what ``score`` needs."""

@@ -29,7 +29,6 @@ class BaselineAutoencoder(nn.Module):
         latent_size: of the VAE's dense code.
         num_embeddings, embedding_dim: the VQ-VAE's codebook.
         num_res_units: residual units a level.
-        norm: of the AE's and the VAE's layers, as MONAI names it; instance norms forget how bright a superpatch is.
 
     Raises:
         UserError: for an unknown kind, or an image that cannot be halved once a level.
@@ -46,7 +45,6 @@ class BaselineAutoencoder(nn.Module):
         num_embeddings: int = 512,
         embedding_dim: int = 64,
         num_res_units: int = 1,
-        norm: str = "batch",
     ) -> None:
         facts = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
@@ -58,13 +56,12 @@ class BaselineAutoencoder(nn.Module):
             )
         levels: dict[str, Any] = {"channels": channels, "strides": [2] * len(channels), "num_res_units": num_res_units}
         if kind == "ae":
-            self.network: nn.Module = AutoEncoder(spatial_dims, in_channels, in_channels, norm=norm, **levels)
+            self.network: nn.Module = AutoEncoder(spatial_dims, in_channels, in_channels, **levels)
         elif kind == "vae":
             shape = (in_channels, *img_size)
             self.network = VarAutoEncoder(
-                spatial_dims, shape, in_channels, latent_size, use_sigmoid=False, use_mean_at_inference=True, norm=norm,
-                **levels,
-            )  # fmt: skip
+                spatial_dims, shape, in_channels, latent_size, use_sigmoid=False, use_mean_at_inference=True, **levels
+            )
         elif kind == "vqvae":
             self.network = VQVAE(
                 spatial_dims, in_channels, in_channels, channels, num_res_units, list(channels),
