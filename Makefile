@@ -94,7 +94,7 @@ CLINIC_PY := .clinic/venv/bin/python
 
 test-clinic: $(INSTALLED)
 	PYTHON=$(PYTHON) tests/clinic/setup.sh
-	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/clinic tests/label
+	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest -n 2 --dist loadfile tests/clinic tests/label
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
