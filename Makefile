@@ -9,6 +9,8 @@ TASK ?= cxr
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+CLINIC_PY := .clinic/venv/bin/python
+TWO_WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 comma := ,
 
 .PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri release test test-clinic clean
@@ -88,13 +90,11 @@ test: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
-
-CLINIC_PY := .clinic/venv/bin/python
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(TWO_WORKERS)
 
 test-clinic: $(INSTALLED)
 	PYTHON=$(PYTHON) tests/clinic/setup.sh
-	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest -n 2 --dist loadfile tests/clinic tests/label
+	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest $(TWO_WORKERS) tests/clinic tests/label
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

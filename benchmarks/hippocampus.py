@@ -100,11 +100,10 @@ def write_lists(dataset_dir: str, out: Path) -> int:
 
 def segment(out: Path, run: Run, method: str, steps: int) -> None:
     """Train ("training") or test ("evaluating") one segmenter, unless that is done."""
-    encoder = out / "pretraining" / f"{run.pretraining}" / "encoder.safetensors"
     keys = {
         "dataset_dir": out / "data" / (f"few_seed{run.seed}" if run.labels == FEW else "all"),
         "seed": run.seed,
-        "pretrained": None if run.pretraining is None else encoder,
+        "pretrained": run.pretraining and out / "pretraining" / run.pretraining / "encoder.safetensors",
         "base_lr": run.base_lr,
     }
     steps_an_epoch = max(1, run.labels // FINE_TUNING["batch_size"])

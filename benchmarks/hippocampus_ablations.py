@@ -68,7 +68,7 @@ def main(dataset_dir: str, out: str = "runs/hippocampus", steps: int = 200) -> N
     root = Path(out).absolute()
     keep_settings(root / "ablations", steps=steps, pretraining=PRETRAINING, ablations=ABLATIONS)
     write_lists(dataset_dir, root)
-    pretrain_all(root, {"seed0": {"seed": 0}, **{name: {"seed": 0} | changes for name, changes in ABLATIONS.items()}})
+    pretrain_all(root, {"seed0": {}, **ABLATIONS})
     best = tune(root, PROTOCOL, steps)
     starts = [(None, best["scratch"]), *((name, best["self-pretrained"]) for name in ("seed0", *ABLATIONS))]
     runs = [Run(PROTOCOL, FEW, name, base_lr, seed) for name, base_lr in starts for seed in SEEDS]

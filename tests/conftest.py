@@ -16,6 +16,7 @@ from tests.processes import run_module
 from tests.volumes import write_volumes
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups at this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the tests between workers: those of a file, with its fixtures, go to one, but each page of the docs goes on
     its own, and first, because pages take long."""

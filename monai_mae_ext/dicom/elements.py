@@ -15,7 +15,7 @@ __all__ = ["discreet", "integer", "numbers", "one_line", "text"]
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Keep back pydicom's own warnings: they quote values and file names, either of which may hold a patient's name."""
+    """Keep back what pydicom and highdicom warn of: they quote values and file names, where a patient's name may be."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -24,7 +24,8 @@ from pydicom.sr.codedict import codes
 
 from monai_mae_ext.dicom.algorithm import Algorithm
 from monai_mae_ext.dicom.codes import finding_code
-from monai_mae_ext.dicom.source import names_kept_quiet, source_headers
+from monai_mae_ext.dicom.elements import discreet
+from monai_mae_ext.dicom.source import source_headers
 from monai_mae_ext.files import atomic_write
 
 __all__ = ["save_finding_report"]
@@ -63,7 +64,7 @@ def save_finding_report(
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    with names_kept_quiet():
+    with discreet():
         report = ComprehensiveSR(
             evidence=source_headers([film]),
             content=content,
@@ -84,15 +85,14 @@ def finding_group(
     name: str, probability: float, present: bool | None, film: Dataset, algorithm: Algorithm
 ) -> MeasurementsAndQualitativeEvaluations:
     """What is said of one finding."""
+    judgement = []
+    if present is not None:
+        judgement.append(QualitativeEvaluation(codes.DCM.PresenceOfProperty, PRESENCE[present]))
     return MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(highdicom.UID(), name),
         finding_type=finding_code(name),
         algorithm_id=AlgorithmIdentification(algorithm.name, algorithm.version),
         measurements=[Measurement(codes.DCM.Probability, probability, codes.UCUM.NoUnits)],
-        qualitative_evaluations=[
-            QualitativeEvaluation(codes.DCM.PresenceOfProperty, PRESENCE[known])
-            for known in (present,)
-            if known is not None
-        ],
+        qualitative_evaluations=judgement,
         source_images=[SourceImageForMeasurementGroup(film.SOPClassUID, film.SOPInstanceUID)],
     )

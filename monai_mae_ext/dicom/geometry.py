@@ -15,10 +15,11 @@ from monai_mae_ext.dicom.elements import numbers
 from monai_mae_ext.dicom.frames import Frame
 from monai_mae_ext.errors import UserError
 
-__all__ = ["Placed", "Plane", "is_sheared", "measure_angle", "place", "stack"]
+__all__ = ["LPS_TO_RAS", "Placed", "Plane", "is_sheared", "measure_angle", "place", "stack"]
 
 ORTHONORMAL = 1e-3
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Its own inverse."""
 UNEVEN, ROUNDING = 0.1, 0.01
 """How far a slice may lie off an even grid, as a share of the slice spacing: more than the first is refused, more than
 the second, which rounded positions explain, is noted."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pydicom
 from pydicom import Dataset
 
 from monai_mae_ext.dicom.elements import discreet, text
-from monai_mae_ext.dicom.volume import Volume
+from monai_mae_ext.dicom.geometry import LPS_TO_RAS
 from monai_mae_ext.errors import UserError
 
 __all__ = ["is_automatic", "read_segmentation"]
 
-LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 NEAR = 0.1
 """Voxels by which a frame may miss the grid of the series anywhere."""
 
@@ -25,14 +24,17 @@ def is_automatic(segmentation: Dataset) -> bool:
     return all(text(segment, "SegmentAlgorithmType") == "AUTOMATIC" for segment in segmentation.SegmentSequence)
 
 
-def read_segmentation(path: str | os.PathLike, volume: Volume, values: Mapping[str, int] | None = None) -> np.ndarray:
-    """Labels ``(columns, rows, slices)``, uint8, on the grid of ``volume``.
+def read_segmentation(
+    path: str | os.PathLike, affine: np.ndarray, shape: Sequence[int], values: Mapping[str, int] | None = None
+) -> np.ndarray:
+    """Labels ``(columns, rows, slices)``, uint8, on the grid of the series.
 
     Slices without a frame are background. Where segments overlap, the later one is on top.
 
     Args:
         path: of the segmentation.
-        volume: the series that it marks, as ``read_series`` gives it.
+        affine: ``(4, 4)`` from voxel indices to RAS+ mm of the series that it marks, as ``read_series`` gives it.
+        shape: of the series, (columns, rows, slices).
         values: label of each segment by its name in lower case; others keep their number.
 
     Raises:
@@ -46,9 +48,9 @@ def read_segmentation(path: str | os.PathLike, volume: Volume, values: Mapping[s
             int(segment.SegmentNumber): (values or {}).get(text(segment, "SegmentLabel").lower(), segment.SegmentNumber)
             for segment in segmentation.SegmentSequence
         }
-        labels = np.zeros(volume.values.shape, np.uint8)
+        labels = np.zeros(shape, np.uint8)
         for mask, groups in frames_of(segmentation):
-            label, place = labels[:, :, slice_of(groups, volume)], mask.T
+            label, place = labels[:, :, slice_of(groups, affine, shape)], mask.T
             if place.shape != label.shape:
                 raise UserError(f"the segmentation has frames of {place.shape}, the series slices of {label.shape}")
             for number in np.unique(place[place > 0]).tolist():
@@ -78,20 +80,20 @@ def find(groups: list[Dataset], keyword: str) -> Dataset:
     raise UserError(f"a frame of the segmentation has no {keyword}: export it again")
 
 
-def slice_of(groups: list[Dataset], volume: Volume) -> int:
+def slice_of(groups: list[Dataset], affine: np.ndarray, shape: Sequence[int]) -> int:
     """Which slice of the series a frame lies on.
 
     Raises:
         UserError: if it is none, or the frame's axes are other ones.
     """
-    position = np.array(find(groups, "PlanePositionSequence").ImagePositionPatient, float) * LPS_TO_RAS
-    axes = np.array(find(groups, "PlaneOrientationSequence").ImageOrientationPatient, float).reshape(2, 3) * LPS_TO_RAS
+    position = np.array([*find(groups, "PlanePositionSequence").ImagePositionPatient, 1], float)
+    axes = np.array(find(groups, "PlaneOrientationSequence").ImageOrientationPatient, float).reshape(2, 3)
     rows, columns = map(float, find(groups, "PixelMeasuresSequence").PixelSpacing)
-    per_voxel = axes.T * [columns, rows] - volume.affine[:3, :2]
-    index = (np.linalg.inv(volume.affine) @ [*position, 1])[:3]
+    per_voxel = LPS_TO_RAS[:3, :3] @ axes.T * [columns, rows] - affine[:3, :2]
+    index = (np.linalg.inv(affine) @ LPS_TO_RAS @ position)[:3]
     number = round(index[2])
     off = np.abs(index - [0, 0, number]).max()
-    spread = np.abs(per_voxel).max() * max(volume.values.shape[:2]) / min(rows, columns)
-    if max(off, spread) > NEAR or not 0 <= number < volume.values.shape[2]:
+    spread = np.abs(per_voxel).max() * max(shape[:2]) / min(rows, columns)
+    if max(off, spread) > NEAR or not 0 <= number < shape[2]:
         raise UserError("the segmentation does not lie on the slices of its series: export it on the series' own grid")
     return number

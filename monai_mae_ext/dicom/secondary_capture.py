@@ -9,9 +9,11 @@ import numpy as np
 from highdicom.sc import SCImage
 from PIL import Image
 from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from monai_mae_ext.dicom.algorithm import Algorithm
-from monai_mae_ext.dicom.source import names_kept_quiet, source_headers
+from monai_mae_ext.dicom.elements import discreet
+from monai_mae_ext.dicom.source import source_headers
 from monai_mae_ext.files import atomic_write
 
 __all__ = ["save_secondary_capture"]
@@ -25,7 +27,7 @@ def save_secondary_capture(
     """Write a picture file as a colour secondary capture of the patient and study that ``source`` belongs to."""
     with Image.open(picture) as image:
         pixels = np.asarray(image.convert("RGB"))
-    with names_kept_quiet():
+    with discreet():
         capture = SCImage.from_ref_dataset(
             source_headers([source])[0],
             pixels,
@@ -37,11 +39,9 @@ def save_secondary_capture(
             sop_instance_uid=highdicom.UID(),
             instance_number=1,
             patient_orientation=("L", "F"),
-            manufacturer=algorithm.equipment["manufacturer"],
-            manufacturer_model_name=algorithm.name,
-            software_versions=algorithm.equipment["software_versions"],
             series_description=f"Overlay by {algorithm.name}"[:64],
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+            **algorithm.equipment,
         )
     capture.PatientOrientation = source.get("PatientOrientation", "")  # which highdicom does not take empty
     if "BurnedInAnnotation" in source:

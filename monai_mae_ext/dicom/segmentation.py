@@ -14,14 +14,16 @@ from pydicom import Dataset
 
 from monai_mae_ext.dicom.algorithm import Algorithm
 from monai_mae_ext.dicom.codes import term_of
-from monai_mae_ext.dicom.source import names_kept_quiet, source_headers
+from monai_mae_ext.dicom.elements import discreet
+from monai_mae_ext.dicom.geometry import LPS_TO_RAS
+from monai_mae_ext.dicom.source import source_headers
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 
 __all__ = ["save_segmentation"]
 
 SERIES_NUMBER = 900
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+RAS_TO_LPS = LPS_TO_RAS[:3, :3]
 
 
 def save_segmentation(
@@ -62,7 +64,7 @@ def save_segmentation(
     for source in sources:
         source.SliceThickness = source.get("SliceThickness") or between
         source.ImageOrientationPatient = sources[0].get("ImageOrientationPatient")
-    with names_kept_quiet():
+    with discreet():
         segmentation = Segmentation(
             source_images=sources,
             pixel_array=labels.T.astype(np.uint8),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.valuerep import DA, TM
 
-__all__ = ["names_kept_quiet", "source_headers"]
+__all__ = ["source_headers"]
 
 REQUIRED = ("PatientName", "PatientID", "AccessionNumber", "StudyID")
 SEXES = ("M", "F", "O")
@@ -48,11 +47,3 @@ def share_geometry(header: Dataset) -> None:
     for keyword in PLANE:
         if keyword not in shared:
             setattr(shared, keyword, first[keyword].value)
-
-
-@contextmanager
-def names_kept_quiet() -> Iterator[None]:
-    """No warnings: highdicom repeats a patient's name that it finds odd."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

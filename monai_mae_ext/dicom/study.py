@@ -100,8 +100,8 @@ def segment_volumes(
             failures.append(f"{series}: {reason}")
             continue
         labels = work / "results" / f"{name}_seg.nii.gz"
-        keep(labels, out)
-        keep(labels.with_name(f"{name}_overlay.png"), out)
+        for path in (labels, labels.with_name(f"{name}_overlay.png")):
+            keep(path, out / path.name)
         values = np.asanyarray(nib.nifti1.load(labels).dataobj)
         target = out / f"{name}_seg.dcm"
         with noting(failures, series):
@@ -119,14 +119,15 @@ def report_films(
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         name = named("film", header.SOPInstanceUID)
         headers[name] = header
-        keep(path, work / "films", f"{name}.dcm")
-    _, bad = bundle.infer(work / "films", work / "results", **overrides)
+        keep(path, work / "films" / f"{name}.dcm")
+    bundle.infer(work / "films", work / "results", **overrides)
     written: list[Path] = []
-    failures = [f"{name.removesuffix('.dcm')}: {reason}" for name, reason in bad.items()]
+    failures: list[str] = []
     for row in json.loads((work / "results" / "predictions.json").read_text()):
-        if row["reason"]:
-            continue
         name = Path(row["image"]).stem
+        if row["reason"]:
+            failures.append(f"{name}: {row['reason']}")
+            continue
         findings, overlay = (out / f"{name}_{kind}.dcm" for kind in ("findings", "overlay"))
         picture = work / "results" / f"{name}_saliency.png"
         with noting(failures, name):
@@ -155,10 +156,10 @@ def noting(failures: list[str], source: object) -> Iterator[None]:
         failures.append(f"{source}: cannot be written as DICOM ({type(error).__name__})")
 
 
-def keep(path: Path, folder: Path, name: str | None = None) -> None:
-    """Copy a file into ``folder``."""
-    with atomic_write(folder / (name or path.name)) as target:
-        shutil.copyfile(path, target)
+def keep(path: Path, target: Path) -> None:
+    """Copy a file."""
+    with atomic_write(target) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 PROCESSES: dict[str, Callable[..., tuple[list[Path], list[str]]]] = {

@@ -158,4 +158,4 @@ class BundleApp(MONAILabelApp):
             logger.warning("%s was not started: the server does not answer on this machine's loopback", action)
 
     def _download_dcmqi_tools(self) -> None:
-        """Nothing is downloaded: DICOM SEG is written where the package dcmqi is installed."""
+        """Nothing is downloaded: DICOM SEG is written without them."""

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ from monailabel.datastore.utils.dicom import dicom_web_download_series
 from monailabel.interfaces.datastore import DefaultLabelTag
 from pydicom import Dataset, dcmread
 
-from monai_mae_ext.dicom import Volume, save_nifti
+from monai_mae_ext.dicom import save_nifti
 from monai_mae_ext.dicom.read_segmentation import is_automatic, read_segmentation
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.label.datastore import StudiesFolder
@@ -46,7 +47,7 @@ class StudiesPacs(StudiesFolder, DICOMWebDatastore):  # type: ignore[misc]
     def get_image_uri(self, image_id: str) -> str:
         target = os.path.realpath(os.path.join(self._datastore.image_path(), f"{image_id}.nii.gz"))
         if not os.path.exists(target):
-            volume = self.read(image_id)
+            volume = read_only_series(self.folder_of(image_id))
             with TemporaryDirectory() as room:
                 path = os.path.join(room, f"{image_id}.nii.gz")
                 save_nifti(volume, path)
@@ -92,9 +93,14 @@ class StudiesPacs(StudiesFolder, DICOMWebDatastore):  # type: ignore[misc]
                 newest[image] = max(newest.get(image, ("", "")), (when, str(header.SeriesInstanceUID)))
         return {image: series for image, (_, series) in newest.items()}
 
+    @cached_property
+    def known_segmentations(self) -> dict[str, tuple[str, str] | None]:
+        """What was asked of segmentations, by their series."""
+        return {}
+
     def segmentation_facts(self, study: str, series: str) -> tuple[str, str] | None:
         """Which image a segmentation marks, and when it was made; None if it is no final label. Asked for once."""
-        known = self.__dict__.setdefault("known_segmentations", {})
+        known = self.known_segmentations
         if series not in known:
             (first, *_) = self._client.retrieve_series_metadata(study, series)
             header = Dataset.from_json(first)
@@ -121,19 +127,15 @@ class StudiesPacs(StudiesFolder, DICOMWebDatastore):  # type: ignore[misc]
         known = self.get_label_info(image_id, FINAL)
         if known.get("SeriesInstanceUID") == series and os.path.exists(self.get_label_uri(image_id, FINAL)):
             return
-        self.get_image_uri(image_id)
-        volume = self.read(image_id)
+        image = nib.nifti1.load(self.get_image_uri(image_id))
         with TemporaryDirectory() as room:
             dicom_web_download_series(None, series, room, self._client, self._fetch_by_frame)
             newest = max(Path(room).iterdir(), key=lambda path: int(dcmread(path).get("InstanceNumber") or 0))
-            labels = read_segmentation(newest, volume, self.names)
+            labels = read_segmentation(newest, image.affine, image.shape, self.names)
             path = os.path.join(room, f"{image_id}.nii.gz")
-            nib.save(nib.nifti1.Nifti1Image(labels, volume.affine), path)
+            nib.save(nib.nifti1.Nifti1Image(labels, image.affine), path)
             with self.alone():
                 LocalDatastore.save_label(self, image_id, path, FINAL, {"SeriesInstanceUID": series})
-
-    def read(self, image_id: str) -> Volume:
-        return read_only_series(self.folder_of(image_id))
 
     def folder_of(self, image_id: str) -> str:
         """Where the files of a series are; they are downloaded once, and never seen half."""

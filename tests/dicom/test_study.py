@@ -14,17 +14,18 @@ from monai_mae_ext.dicom.study import process_study
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.phantoms import ORGANS, write_abdomen_studies
 from tests.bundles.conftest import run_bundle
-from tests.delivery.conftest import copy_of, write_weights
+from tests.delivery.conftest import copy_of
 from tests.dicom.scans import SECRETS, scan, write_scan
+from tests.label.conftest import small_bundles
 from tests.processes import run_module
 
 
 @pytest.fixture(scope="module")
 def organs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The organ bundle with a tiny untrained network."""
-    bundle = copy_of("ct_multiorgan_segmentation", tmp_path_factory.mktemp("bundles"))
-    write_weights(bundle, bundle / "models")
-    return bundle
+    return (
+        small_bundles(tmp_path_factory.mktemp("bundles"), "ct_multiorgan_segmentation") / "ct_multiorgan_segmentation"
+    )
 
 
 @pytest.fixture(scope="module")
