@@ -16,14 +16,9 @@ from tests.processes import run_module
 from tests.volumes import write_volumes
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups at this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests between workers: those of a file, with its fixtures, go to one, but each page of the docs goes on
-    its own, and first, because pages take long."""
+    """The pages of the docs come first, because they take longest: the other worker does other files meanwhile."""
     items.sort(key=lambda item: item.path.name != "test_docs.py")
-    for item in items:
-        group = item.nodeid if item.path.name == "test_docs.py" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 @pytest.fixture(scope="session")
