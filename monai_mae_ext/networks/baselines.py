@@ -29,6 +29,8 @@ class BaselineAutoencoder(nn.Module):
         latent_size: of the VAE's dense code.
         num_embeddings, embedding_dim: the VQ-VAE's codebook.
         num_res_units: residual units a level.
+        norm: MONAI's name of the AE's and the VAE's norm layers; the VQ-VAE has none. "instance" is MONAI's default,
+            and forgets how bright an image is: it costs both decibels.
 
     Raises:
         UserError: for an unknown kind, or an image that cannot be halved once a level.
@@ -45,6 +47,7 @@ class BaselineAutoencoder(nn.Module):
         num_embeddings: int = 512,
         embedding_dim: int = 64,
         num_res_units: int = 1,
+        norm: str = "batch",
     ) -> None:
         facts = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
@@ -56,12 +59,13 @@ class BaselineAutoencoder(nn.Module):
             )
         levels: dict[str, Any] = {"channels": channels, "strides": [2] * len(channels), "num_res_units": num_res_units}
         if kind == "ae":
-            self.network: nn.Module = AutoEncoder(spatial_dims, in_channels, in_channels, **levels)
+            self.network: nn.Module = AutoEncoder(spatial_dims, in_channels, in_channels, norm=norm, **levels)
         elif kind == "vae":
             shape = (in_channels, *img_size)
             self.network = VarAutoEncoder(
-                spatial_dims, shape, in_channels, latent_size, use_sigmoid=False, use_mean_at_inference=True, **levels
-            )
+                spatial_dims, shape, in_channels, latent_size, norm=norm, use_sigmoid=False, use_mean_at_inference=True,
+                **levels,
+            )  # fmt: skip
         elif kind == "vqvae":
             self.network = VQVAE(
                 spatial_dims, in_channels, in_channels, channels, num_res_units, list(channels),

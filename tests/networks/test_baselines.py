@@ -31,6 +31,13 @@ def test_baselines_see_every_voxel_learn_and_reconstruct_alike_each_time(kind: s
     assert first.shape == image.shape and torch.equal(first, second)
 
 
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+@pytest.mark.parametrize(("norm", "layer"), [("batch", "BatchNorm3d"), ("instance", "InstanceNorm3d")])
+def test_norms_are_those_asked_for(kind: str, norm: str, layer: str) -> None:
+    network = BaselineAutoencoder(kind, latent_size=8, norm=norm, **SIZES)
+    assert {name for name in (type(module).__name__ for module in network.modules()) if "Norm" in name} == {layer}
+
+
 def test_the_divergence_is_that_of_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     mean, log_variance = torch.randn(2, 3, 5, generator=generator).unbind()
