@@ -26,7 +26,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "hidden50": {"mask_ratio": 0.5},
     "hidden90": {"mask_ratio": 0.9},
     "epochs15": {"epochs": 15},
-    "epochs240": {"epochs": 240},
+    "epochs120": {"epochs": 120},
 }
 
 

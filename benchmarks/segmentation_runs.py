@@ -32,7 +32,8 @@ def run_once(name: str, method: str, folder: Path, steps: int, items: int, **key
         name: the bundle's folder.
         method: of the bundle.
         folder: gets ``models``, ``train`` and ``test``, and what was said.
-        steps: of the training, whatever the number of ``items`` an epoch has.
+        steps: of the training, whatever the number of ``items`` an epoch has; a tenth of them warm up, so that a run of
+            few long epochs does as well.
         keys: overrides.
     """
     testing = method == "evaluating"
@@ -40,7 +41,7 @@ def run_once(name: str, method: str, folder: Path, steps: int, items: int, **key
     if done.exists():
         return
     epochs = max(1, steps // items)
-    schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 5)}
+    schedule = {"epochs": epochs, "warmup_epochs": epochs / 10, "val_interval": max(1, epochs // 5)}
     places = {"ckpt_dir": folder / "models", "output_dir": folder / ("test" if testing else "train")}
     configs = ("train", "quick", *(["evaluate"] if testing else []))
     bundle(name, method, configs, folder / f"{method}.txt", **places, **schedule, **keys)
