@@ -1,7 +1,8 @@
-"""Data: reading radiographs, listing radiographs and volumes, auditing, and a cache that tolerates bad files."""
+"""Data: reading radiographs, lists of radiographs and volumes, audit, caches that tolerate bad files, shared epochs."""
 
 from monai_mae_ext.data.audit import audit
 from monai_mae_ext.data.chestxray14 import CHESTXRAY14_LABELS
+from monai_mae_ext.data.epoch_order import EpochSampler, local_batch_size
 from monai_mae_ext.data.mri_datalist import mri_datalist
 from monai_mae_ext.data.prefetch import PrefetchDataLoader
 from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, read_radiograph
@@ -12,6 +13,7 @@ from monai_mae_ext.data.volume_datalist import volume_datalist
 
 __all__ = [
     "CHESTXRAY14_LABELS",
+    "EpochSampler",
     "PrefetchDataLoader",
     "RadiographError",
     "RadiographReader",
@@ -19,6 +21,7 @@ __all__ = [
     "TolerantCacheDataset",
     "audit",
     "labelled_radiographs",
+    "local_batch_size",
     "mri_datalist",
     "radiograph_datalist",
     "read_radiograph",

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
+from monai_mae_ext.data.epoch_order import seed_draws
 from monai_mae_ext.errors import UserError, user_error_behind
 
 __all__ = ["SkippingDataset"]
@@ -26,6 +27,9 @@ class SkippingDataset(IterableDataset):
         image_key: item of the datalist that holds the file's path.
     """
 
+    epoch_seed: int | None = None
+    """Where ``EpochSeed`` sets it, an item's random draws follow from it and the item's place alone."""
+
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable, image_key: str = "image") -> None:
         self.data, self.transform, self.image_key = data, transform, image_key
         self.bad: dict[str, str] = {}
@@ -33,7 +37,8 @@ class SkippingDataset(IterableDataset):
 
     def __iter__(self) -> Iterator[Any]:
         self.bad.clear()
-        for item in self.data:
+        for index, item in enumerate(self.data):
+            seed_draws(self.transform, self.epoch_seed, index)
             try:
                 out = self.transform(item)
             except Exception as error:

@@ -19,8 +19,10 @@ class EpochSeed:
     """Seed all random draws anew at the start of each epoch.
 
     So a run that is killed and resumed at an epoch's end continues exactly like one that was never stopped, without
-    random states in the checkpoint. Workers of the data loader must not be persistent: they take their seeds when they
-    start.
+    random states in the checkpoint. In this package's data sets an item's draws depend on the seed, the epoch and the
+    item's place alone, so that any number of processes and workers draws the same; other data sets' transforms, and the
+    global generators that a network's dropout uses, are seeded for each process. Workers of the data loader must not be
+    persistent: they take their seeds when they start.
 
     Args:
         dataset: its random transforms are seeded.
@@ -39,9 +41,13 @@ class EpochSeed:
 
     def __call__(self, engine: Workflow) -> None:
         epoch = 0 if self.same_every_epoch else engine.state.epoch
-        seed = int(np.random.SeedSequence([self.seed, epoch, idist.get_rank()]).generate_state(1)[0])
-        set_rnd(self.dataset, seed)
+        of_all, own = (
+            int(np.random.SeedSequence([self.seed, epoch, *rank]).generate_state(1)[0])
+            for rank in ([], [idist.get_rank()])
+        )
+        set_rnd(self.dataset, own)
+        self.dataset.epoch_seed = of_all  # type: ignore[attr-defined]
         if not self.same_every_epoch:
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.manual_seed(seed)
+            random.seed(own)
+            np.random.seed(own)
+            torch.manual_seed(own)

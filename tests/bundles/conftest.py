@@ -27,8 +27,14 @@ def run_bundle(bundle: str, verb: str, configs: Sequence[str], **overrides: obje
     return run_module("monai.bundle", bundle_arguments(bundle, verb, configs, **overrides))
 
 
-def run_bundle_in_two_processes(
-    bundle: str, verb: str, configs: Sequence[str], **overrides: object
+def shared_arguments(processes: int, bundle: str, configs: Sequence[str], **overrides: object) -> list[str]:
+    """What follows ``torchrun`` for a training that processes on this machine's CPU share."""
+    overrides |= {"device": "cpu", "backend": "gloo"}
+    words = bundle_arguments(bundle, "training", [*configs, "multi_gpu_train.json"], **overrides)
+    return ["--standalone", f"--nproc_per_node={processes}", "-m", "monai.bundle", *words]
+
+
+def train_in_processes(
+    processes: int, bundle: str, configs: Sequence[str], **overrides: object
 ) -> subprocess.CompletedProcess:
-    words = ["--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
-    return run_module("torch.distributed.run", [*words, *bundle_arguments(bundle, verb, configs, **overrides)])
+    return run_module("torch.distributed.run", shared_arguments(processes, bundle, configs, **overrides))

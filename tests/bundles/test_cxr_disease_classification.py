@@ -18,7 +18,7 @@ from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.metrics import roc_auc
 from monai_mae_ext.networks import MaskedAutoencoder, load_encoder, save_encoder
-from tests.bundles.conftest import BUNDLES, run_bundle, run_bundle_in_two_processes
+from tests.bundles.conftest import BUNDLES, run_bundle, train_in_processes
 
 NAME = "cxr_disease_classification"
 TINY = Path(__file__).parent / "tiny_classifier.json"
@@ -162,10 +162,9 @@ def test_own_labels_and_two_processes(films: Path, tmp_path: Path) -> None:
         shutil.copy(films / "images" / name, folder / name)
     lines = [f"{name},{name[:8]},{number % 2},{number % 3 == 0:d}" for number, name in enumerate(names)]
     (folder / "labels.csv").write_text("\n".join(["image,patient,tube,pacemaker", *lines]) + "\n")
-    done = run_bundle_in_two_processes(
-        NAME, "training", [*TRAIN, "multi_gpu_train.json"], dataset_dir=folder, ckpt_dir=tmp_path / "models",
-        output_dir=tmp_path / "train", label_names="['tube','pacemaker']", device="cpu", backend="gloo",
-        batch_size=4,
+    done = train_in_processes(
+        2, NAME, TRAIN, dataset_dir=folder, ckpt_dir=tmp_path / "models", output_dir=tmp_path / "train",
+        label_names="['tube','pacemaker']", batch_size=4,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert torch.load(tmp_path / "models" / "last.pt", weights_only=True)["epoch"] == 2

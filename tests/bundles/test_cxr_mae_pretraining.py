@@ -17,7 +17,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
 from monai_mae_ext.handlers.history import read_history
-from tests.bundles.conftest import BUNDLES, TINY, bundle_arguments, run_bundle, run_bundle_in_two_processes
+from tests.bundles.conftest import BUNDLES, TINY, bundle_arguments, run_bundle
 
 NAME = "cxr_mae_pretraining"
 TRAIN = ["train.json", str(TINY)]
@@ -163,16 +163,6 @@ def test_same_command_again_trains_no_further_and_more_epochs_train_on(
     done = run_bundle(NAME, "", TRAIN, train__trainer__max_epochs=4, **keys)
     assert done.returncode == 0, done.stderr[-3000:]
     assert last(tmp_path / "models")["epoch"] == 4
-
-
-def test_two_processes_train_together(films: Path, tmp_path: Path) -> None:
-    done = run_bundle_in_two_processes(
-        NAME, "training", [*TRAIN, "multi_gpu_train.json"], dataset_dir=films, ckpt_dir=tmp_path / "models",
-        output_dir=tmp_path / "train", epochs=2, device="cpu", backend="gloo",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert last(tmp_path / "models")["epoch"] == 2
-    assert len(read_history(tmp_path / "train" / "history.csv")) == 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_mae_ext.handlers.history import read_history
-from tests.bundles.conftest import BUNDLES, run_bundle, run_bundle_in_two_processes
+from tests.bundles.conftest import BUNDLES, run_bundle
 
 NAME = "mri_tumor_pretraining"
 TINY = Path(__file__).parent / "tiny_superpatch.json"
@@ -50,15 +50,6 @@ def test_evaluation_and_reconstructions_of_four_channels(trained: Path, brains: 
     assert len(volumes) == 2 and all(volume.shape[3] == 4 for volume in volumes)
     assert all(np.abs(np.asarray(volume.dataobj)).max() <= 3000 for volume in volumes)
     assert len(list(out.rglob("*_panel.png"))) == 2
-
-
-def test_two_processes_train_together(brains: Path, tmp_path: Path) -> None:
-    done = run_bundle_in_two_processes(
-        NAME, "training", [*TRAIN, "multi_gpu_train.json"], dataset_dir=brains, ckpt_dir=tmp_path / "models",
-        output_dir=tmp_path / "train", epochs=1, device="cpu", backend="gloo",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert torch.load(tmp_path / "models" / "last.pt", weights_only=True)["epoch"] == 1
 
 
 @pytest.mark.real_data

@@ -17,7 +17,7 @@ from monai.transforms import Compose
 from monai_mae_ext.data import mri_datalist
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.phantoms import write_brain_phantoms
-from tests.bundles.conftest import BUNDLES, run_bundle, run_bundle_in_two_processes
+from tests.bundles.conftest import BUNDLES, run_bundle, train_in_processes
 
 NAME = "mri_tumor_segmentation"
 TINY = Path(__file__).parent / "tiny_segmenter.json"
@@ -160,8 +160,7 @@ def test_a_pretrained_encoder_is_taken_and_can_be_frozen(processes: int, brains:
     if processes == 1:
         done = run_bundle(NAME, "training", TRAIN, **keys)
     else:
-        configs = [*TRAIN, "multi_gpu_train.json"]
-        done = run_bundle_in_two_processes(NAME, "training", configs, device="cpu", backend="gloo", **keys)
+        done = train_in_processes(processes, NAME, TRAIN, **keys)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "interpolated  patch_embedding.position_embeddings  8x8x8 -> 4x4x4 tokens" in done.stdout
     trained = torch.load(tmp_path / "models" / "model.pt", weights_only=True)

@@ -1,0 +1,58 @@
+"""Whose turn it is in an epoch, and what is drawn for it: the same however many processes share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+
+import ignite.distributed as idist
+import numpy as np
+from monai.data import DistributedSampler
+from monai.data.utils import set_rnd
+
+from monai_mae_ext.errors import UserError
+
+__all__ = ["EpochSampler", "local_batch_size", "seed_draws"]
+
+
+class EpochSampler(DistributedSampler):
+    """This process's share of an epoch's items, in an order that depends on the seed and the epoch's number alone.
+
+    With ``local_batch_size`` the n-th batches of all processes together hold the items that one process would have in
+    its n-th batch. MONAI's trainer tells the sampler each epoch's number.
+
+    Args:
+        dataset: any with a length.
+        seed: the run's seed.
+        shuffle: if so, each process gets as many items, and the few that are left over wait for another epoch; if not,
+            each item is somebody's, in the order of the data set: for validation.
+
+    Raises:
+        UserError: if there are fewer items than processes.
+    """
+
+    def __init__(self, dataset: Sized, seed: int = 0, shuffle: bool = True) -> None:
+        world, rank = idist.get_world_size(), idist.get_rank()
+        if len(dataset) < world:
+            raise UserError(f"{len(dataset)} items are too few for {world} processes: start fewer")
+        super().__init__(dataset, shuffle, world, rank, shuffle, seed=seed, drop_last=shuffle)  # type: ignore[arg-type]
+
+
+def local_batch_size(batch_size: int, dataset: Sized) -> int:
+    """A process's share of a batch of ``batch_size`` items, or of the whole data set if that is smaller.
+
+    Raises:
+        UserError: if the batch cannot be shared evenly.
+    """
+    world = idist.get_world_size()
+    if batch_size % world:
+        raise UserError(f"a batch_size of {batch_size} cannot be shared evenly by {world} processes: use a multiple")
+    return min(batch_size, len(dataset)) // world
+
+
+def seed_draws(transform: object, epoch_seed: int | None, index: int) -> None:
+    """Seed the random transforms for an item, unless ``epoch_seed`` is None.
+
+    So what is drawn for it depends neither on the process or worker that prepares it nor on what came before.
+    """
+    if epoch_seed is not None:
+        set_rnd(transform, int(np.random.SeedSequence([epoch_seed, index]).generate_state(1)[0]))
