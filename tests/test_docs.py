@@ -76,6 +76,9 @@ def shrunk(command: str, bundle: str = "") -> str:
         command = re.sub(rf"--({argument}) \S+", rf"--\1 {smaller}" if smaller else "", command)
     command = re.sub(r"--cases '\[.*?\]'", "--cases '[\"smoke\"]'", command)
     command = re.sub(r"--overlays (\S+)", rf"--overlays \1,{tiny}", command)
+    command = command.replace(
+        "examples.federated_pretraining", f"examples.federated_pretraining --configs \"['{tiny}']\""
+    )
     overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{tiny}']\"", command)
 
@@ -109,7 +112,7 @@ def run_page(folder: Path, lines: list[str]) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> None:
-    for name in ("bundles", "README.md", "benchmarks", "tests"):
+    for name in ("bundles", "README.md", "benchmarks", "examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     for place, data in (("runs/cxr/films", films), ("runs/ct/scans", volumes)):
         if not any(f"phantoms --out_dir {place}" in line for line in commands(page, "bash")):
