@@ -9,7 +9,7 @@ from typing import Any
 import fire
 from fire.decorators import SetParseFns
 
-from monai_mae_ext.bench import bench
+from monai_mae_ext.bench import bench, plan
 from monai_mae_ext.data import audit
 from monai_mae_ext.delivery import download, lint, pack
 from monai_mae_ext.errors import UserError, show_user_errors
@@ -66,6 +66,7 @@ VERBS = {
     "label": SetParseFns(studies=str, bundles=str, app_dir=str)(start_label_server),
     "lint": lint_for_shells,
     "pack": pack,
+    "plan": SetParseFns(bundle=str, dataset_dir=str)(plan),
     "phantoms": write_chest_phantoms,
     "ct_phantoms": write_abdomen_phantoms,
     "mri_phantoms": write_brain_phantoms,

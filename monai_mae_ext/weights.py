@@ -25,6 +25,7 @@ from monai_mae_ext.networks import (
     save_encoder,
     transfer_encoder,
 )
+from monai_mae_ext.sharding import share
 
 __all__ = ["check_facts", "export_encoder", "load_pretrained", "load_weights", "read_checkpoint", "start_from"]
 
@@ -74,7 +75,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str 
             f"{source} holds another architecture ({len(differences)} differences; first: {differences[0]}): "
             "use the configuration it was trained with, or another ckpt_dir"
         )
-    network.load_state_dict(weights)
+    network.load_state_dict({key: share(weights[key], own[key]) for key in own})
 
 
 def check_facts(network: nn.Module, facts: Mapping[str, Any], source: str | os.PathLike) -> None:

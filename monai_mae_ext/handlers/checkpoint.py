@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from monai_mae_ext.checksums import sum_beside
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.sharding import is_sharded, share_optimizer_state, whole
 from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 
 __all__ = ["AtomicCheckpoint", "LoadWeights"]
@@ -99,16 +100,22 @@ class AtomicCheckpoint:
     def save(self, engine: SupervisedTrainer) -> None:
         """Write what is due, ``model.pt`` first: a kill between the two repeats epochs and writes the same weights."""
         improved = self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch
-        if idist.get_rank() > 0 or not (improved or time.monotonic() >= self.due):
+        if is_sharded(self.network):
+            self.write(engine, improved)  # all processes gather, and have to agree on when
+        elif idist.get_rank() == 0 and (improved or time.monotonic() >= self.due):
+            self.write(engine, improved)
+
+    def write(self, engine: SupervisedTrainer, improved: bool) -> None:
+        started, state = time.monotonic(), whole(self.state(engine))
+        self.written_epoch = engine.state.epoch
+        if idist.get_rank() > 0:
             return
-        started = time.monotonic()
         if improved or self.evaluator is None:
             with atomic_write(self.best) as path:
-                torch.save((self.averaged or self.network).state_dict(), path)
+                torch.save(state["averaged" if self.averaged is not None else "network"], path)
                 sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
         with atomic_write(self.last) as path:
-            torch.save(self.state(engine), path)
-        self.written_epoch = engine.state.epoch
+            torch.save(state, path)
         self.due = time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
 
     def finish(self, engine: SupervisedTrainer) -> None:
@@ -144,7 +151,7 @@ class AtomicCheckpoint:
         """
         if not self.last.is_file():
             return
-        state = read_checkpoint(self.last, engine.state.device)
+        state = read_checkpoint(self.last, "cpu" if is_sharded(self.network) else engine.state.device)
         load_weights(self.network, state["network"], self.last)
         check_facts(self.network, state.get("facts", {}), self.last)
         if state["epoch_length"] != engine.state.epoch_length:
@@ -154,7 +161,7 @@ class AtomicCheckpoint:
             )
         if self.averaged is not None:
             load_weights(self.averaged, state.get("averaged", state["network"]), self.last)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(share_optimizer_state(self.optimizer, state["optimizer"]))
         if self.lr_scheduler is not None:
             self.lr_scheduler.last_epoch = state["scheduler_position"]
         if engine.scaler is not None and "scaler" in state:

@@ -12,6 +12,7 @@ from monai.engines import IterationEvents, SupervisedTrainer
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.sharding import whole
 
 __all__ = ["NonFiniteGuard", "file_names"]
 
@@ -50,7 +51,7 @@ class NonFiniteGuard:
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         gradients = [p.grad for p in engine.network.parameters() if p.grad is not None]
-        figure = engine.state.output["loss"].detach() + torch.nn.utils.get_total_norm(gradients)
+        figure = engine.state.output["loss"].detach() + whole(torch.nn.utils.get_total_norm(gradients))
         if self.finite_everywhere(figure):
             self.in_a_row = 0
             return

@@ -69,14 +69,14 @@ class LearningHealth:
             self.losses.append(self.loss(output["pred"], label) * len(label["image"]))
 
     def judge(self, engine: Workflow) -> None:
-        if idist.get_rank() > 0:
-            return
+        """Every process looks at its own images, since all of them may be needed to compute; the first one tells."""
         if sum(len(batch["image"]) for batch in self.batches) < 2:
             self.logger.warning("is it learning? one validation image cannot tell: validate on more")
             return
         figures = self.figures()
-        engine.state.metrics.update(figures)
-        self.logger.info(verdict(figures))
+        if idist.get_rank() == 0:
+            engine.state.metrics.update(figures)
+            self.logger.info(verdict(figures))
 
     @torch.no_grad()
     def figures(self) -> dict[str, float]:

@@ -27,14 +27,17 @@ def run_bundle(bundle: str, verb: str, configs: Sequence[str], **overrides: obje
     return run_module("monai.bundle", bundle_arguments(bundle, verb, configs, **overrides))
 
 
-def shared_arguments(processes: int, bundle: str, configs: Sequence[str], **overrides: object) -> list[str]:
+def shared_arguments(
+    processes: int, bundle: str, configs: Sequence[str], more_configs: Sequence[str] = (), **overrides: object
+) -> list[str]:
     """What follows ``torchrun`` for a training that processes on this machine's CPU share."""
     overrides |= {"device": "cpu", "backend": "gloo"}
-    words = bundle_arguments(bundle, "training", [*configs, "multi_gpu_train.json"], **overrides)
+    words = bundle_arguments(bundle, "training", [*configs, "multi_gpu_train.json", *more_configs], **overrides)
     return ["--standalone", f"--nproc_per_node={processes}", "-m", "monai.bundle", *words]
 
 
 def train_in_processes(
-    processes: int, bundle: str, configs: Sequence[str], **overrides: object
+    processes: int, bundle: str, configs: Sequence[str], more_configs: Sequence[str] = (), **overrides: object
 ) -> subprocess.CompletedProcess:
-    return run_module("torch.distributed.run", shared_arguments(processes, bundle, configs, **overrides))
+    words = shared_arguments(processes, bundle, configs, more_configs, **overrides)
+    return run_module("torch.distributed.run", words)

@@ -80,3 +80,16 @@ def test_a_killed_process_ends_the_job_which_then_resumes(films: Path, tmp_path:
     epoch = torch.load(tmp_path / "models" / "last.pt", weights_only=True)["epoch"]
     done = train_in_processes(2, NAME, CONFIGS, epochs=epoch + 1, **keys)
     assert done.returncode == 0 and f"resumed behind epoch {epoch}" in done.stdout, done.stderr[-3000:]
+
+
+def test_shared_weights_walk_the_path_of_whole_ones(alone: Path, films: Path, tmp_path: Path) -> None:
+    """Two epochs of two processes that share every weight out; their checkpoint is whole, and one process goes on."""
+    keys = settings(films, tmp_path)
+    steps = 3 * torch.load(alone / "models" / "last.pt", weights_only=True)["epoch_length"]
+    for epochs in (1, 2):
+        done = train_in_processes(2, NAME, CONFIGS, ["fsdp.json"], epochs=epochs, lr_scheduler__t_total=steps, **keys)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert "resumed behind epoch 1" in done.stdout
+    done = run_bundle(NAME, "training", CONFIGS, **keys)
+    assert done.returncode == 0 and "resumed behind epoch 2" in done.stdout, done.stderr[-3000:]
+    assert_same_run(alone, tmp_path)

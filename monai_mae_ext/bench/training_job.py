@@ -1,0 +1,171 @@
+"""A bundle's training in small: its own steps on its own scans, timed one by one."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ignite.engine import Events
+from monai.bundle import ConfigParser
+from monai.data import CacheDataset, list_data_collate
+from monai.engines import SupervisedTrainer
+from monai.transforms import RandomizableTrait
+from scipy.optimize import nnls
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import Dataset, Subset
+from torch.utils.flop_counter import FlopCounterMode
+
+from monai_mae_ext.bench.memory import peak_mib, reset_peak
+from monai_mae_ext.data import PrefetchDataLoader
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.handlers import NonFiniteGuard
+from monai_mae_ext.overlays import overlay_paths
+
+__all__ = ["Line", "TrainingJob"]
+
+STEPS = 5
+"""Of each batch size; the first warms up."""
+SCANS = 8
+"""That stand for all."""
+
+
+class Line(NamedTuple):
+    """A cost by batch size, neither part below 0."""
+
+    start: float
+    slope: float
+
+    @classmethod
+    def through(cls, costs: Mapping[int, float]) -> Line:
+        """The line with the least squared error."""
+        sizes = np.array(list(costs), float)
+        start, slope = nnls(np.stack([np.ones_like(sizes), sizes], axis=1), np.array(list(costs.values())))[0]
+        return cls(float(start), float(slope))
+
+    def __call__(self, size: int) -> float:
+        return self.start + self.slope * size
+
+
+class Draws(Dataset):
+    """Items of batches, drawn from a few scans again and again, from memory or from disk as often as in the training.
+
+    Args:
+        dataset: with deterministic transforms before random ones, and nothing cached.
+        cache_rate: share of the scans that the training has in memory.
+
+    Attributes:
+        load_seconds, draw_seconds: to load a scan, and to draw its crops and masks.
+        item_bytes: of a scan in memory.
+    """
+
+    def __init__(self, dataset: CacheDataset, cache_rate: float) -> None:
+        self.dataset, transform = dataset, dataset.transform
+        first = transform.get_index_of_first(lambda transform: isinstance(transform, RandomizableTrait))
+        started = time.perf_counter()
+        self.scans = [transform(item, end=first, threading=True) for item in dataset.data[:SCANS]]
+        loaded = time.perf_counter()
+        self.draw = functools.partial(transform, start=first, threading=True)
+        for scan in self.scans:
+            self.draw(scan)
+        self.load_seconds = (loaded - started) / len(self.scans)
+        self.draw_seconds = (time.perf_counter() - loaded) / len(self.scans)
+        self.item_bytes = statistics.mean(size_of(scan) for scan in self.scans)
+        self.in_memory = cache_rate * len(self.scans)
+
+    def __getitem__(self, index: int) -> Any:
+        place = index % len(self.scans)
+        return self.draw(self.scans[place]) if place < self.in_memory else self.dataset[place]
+
+
+class TrainingJob:
+    """Network, optimiser, loss and a few scans of a bundle's training, and nothing that writes.
+
+    Args:
+        folder: the bundle's.
+        overlays: laid over ``train.json``, as ``overlay_paths`` takes them.
+        overrides: of the bundle's keys.
+
+    Attributes:
+        items, batch_size, epochs, cache_rate, threads: of the whole training; ``threads`` fill the cache.
+        draws: its scans.
+    """
+
+    def __init__(self, folder: Path, overlays: Sequence[str] | str, overrides: Mapping[str, Any]) -> None:
+        config = folder / "configs" / "train.json"
+        if not config.is_file():
+            raise UserError(f"no {config}: name a bundle's folder")
+        self.name = folder.name
+        self.parser = ConfigParser(ConfigParser.load_config_files([config, *overlay_paths(folder, overlays)]))
+        self.parser.read_meta(folder / "configs" / "metadata.json")
+        self.parser.update({"bundle_root": str(folder)} | dict(overrides))
+        self.cache_rate = float(self.parsed("cache_rate"))
+        self.parser.update({"cache_rate": 0.0, "train#dataset#progress": False})
+        self.device = torch.device(self.parsed("device"))
+        dataset = self.parsed("train#dataset")
+        self.items, self.epochs = len(dataset), self.parsed("train#trainer#max_epochs")
+        self.batch_size, self.threads = self.parsed("batch_size"), self.parsed("train#dataset#num_workers")
+        self.draws = Draws(dataset, self.cache_rate)
+
+    def parsed(self, key: str) -> Any:
+        return self.parser.get_parsed_content(key)
+
+    @cached_property
+    def parameters(self) -> int:
+        return sum(weight.numel() for weight in self.parsed("network").parameters())
+
+    def measure(self, seconds: float, batch_size: int) -> dict[int, tuple[float, float]]:
+        """Seconds of a step and peak memory in bytes, by batch size: 2 (some networks need two), 4 and so on.
+
+        The last size is ``batch_size``, if ``seconds`` are enough; there are two sizes at least.
+        """
+        deadline, size, steps = time.perf_counter() + seconds, 2, {}
+        while True:
+            reset_peak(self.device)
+            took = self.time_steps(size)
+            steps[size] = took, peak_mib(self.device) * 2**20
+            enough = size >= batch_size or time.perf_counter() + 2 * STEPS * took > deadline
+            if enough and len(steps) > 1:
+                return steps
+            size = min(2 * size, max(batch_size, 4))
+
+    def time_steps(self, size: int) -> float:
+        """Median seconds from the end of one iteration of the trainer to that of the next, data included."""
+        names = ("network", "optimizer", "prepare_batch", "inferer", "amp", "amp_kwargs", "loss_function")
+        parts = {name: self.parsed(f"train#trainer#{name}") for name in names}
+        loader = PrefetchDataLoader(Subset(self.draws, range(size * STEPS)), batch_size=size)
+        ends: list[float] = []
+        trainer = SupervisedTrainer(self.device, 1, loader, **parts, train_handlers=[NonFiniteGuard()], decollate=False)
+
+        def note(engine: SupervisedTrainer) -> None:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            ends.append(time.perf_counter())
+
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, note)
+        trainer.run()
+        return statistics.median(end - start for start, end in itertools.pairwise(ends))
+
+    def flops_an_item(self) -> float:
+        """Floating-point operations of a step in matrix products and convolutions, as ``count_flops`` counts them."""
+        network = self.parsed("network_def")
+        meta = type(network)(**network.facts).to("meta").eval()
+        image, _, *more = self.parsed("prepare_batch")(list_data_collate([self.draws[0]]), "meta")
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            prediction = meta(image, *(more[0] if more else ()))
+            prediction.sum().backward()
+        return counter.get_total_flops()
+
+
+def size_of(scan: Any) -> int:
+    """Bytes of its tensors."""
+    values = scan.values() if isinstance(scan, Mapping) else [scan]
+    return sum(value.numel() * value.element_size() for value in values if isinstance(value, Tensor))

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.bundle import ConfigParser
+
+from monai_mae_ext.bench import plan
+from monai_mae_ext.bench.plan import GIB, duration
+from monai_mae_ext.bench.training_job import Line
+from monai_mae_ext.errors import UserError
+from tests.bundles.conftest import BUNDLES
+from tests.test_docs import TINY
+
+DATA = {"cxr": "films", "ct": "volumes", "mri": "brains"}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_bundle_can_be_planned(name: str, request, tmp_path: Path, capsys) -> None:
+    folder = request.getfixturevalue(DATA[name.partition("_")[0]])
+    keys = {"dataset_dir": str(folder), "ckpt_dir": str(tmp_path / "models"), "output_dir": str(tmp_path / "train")}
+    numbers = plan(
+        str(BUNDLES / name), [str(TINY[name])], items=1000, seconds=0, json=tmp_path / "plan.json", batch_size=4, **keys
+    )
+    parser = ConfigParser(ConfigParser.load_config_files([BUNDLES / name / "configs" / "train.json", TINY[name]]))
+    parser.read_meta(BUNDLES / name / "configs" / "metadata.json")
+    parser.update({"dataset_dir": str(folder), "bundle_root": str(BUNDLES / name)})
+    network = parser.get_parsed_content("network_def")
+    assert numbers["parameters"] == sum(weight.numel() for weight in network.parameters())
+    assert numbers["flops_an_item"] > numbers["parameters"], "each weight is used at least once"
+    assert (numbers["items"], numbers["batch_size"], numbers["steps_an_epoch"]) == (1000, 4, 250)
+    assert numbers["epoch_seconds"] == pytest.approx(250 * numbers["step_seconds"]) and numbers["step_seconds"] > 0
+    assert numbers["training_seconds"] == pytest.approx(numbers["epochs"] * numbers["epoch_seconds"])
+    assert list(numbers["measured_steps"]) == [2, 4]
+    assert numbers["item_bytes"] > 0 and numbers["load_seconds"] > 0
+    assert json.loads((tmp_path / "plan.json").read_text())["parameters"] == numbers["parameters"]
+    assert f"{numbers['parameters']:,} parameters" in capsys.readouterr().out
+    assert not (tmp_path / "models").exists() and not (tmp_path / "train").exists(), "planning leaves nothing behind"
+
+
+def test_another_machine_and_another_memory_change_what_depends_on_them(films: Path) -> None:
+    name = "cxr_mae_pretraining"
+    keys = {"dataset_dir": str(films), "seconds": 0, "memory_gib": 8}
+    here = plan(str(BUNDLES / name), [str(TINY[name])], **keys)
+    fast = plan(str(BUNDLES / name), [str(TINY[name])], rate=1e18, **keys)
+    assert fast["step_seconds"] < here["step_seconds"] / 100
+    assert here["memory_limit"] == 8 * GIB
+
+
+def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="name a bundle's folder"):
+        plan(str(tmp_path))
+
+
+@given(start=st.floats(0, 10), slope=st.floats(0, 10))
+def test_costs_on_a_line_are_read_off_it(start: float, slope: float) -> None:
+    line = Line.through({size: start + slope * size for size in (1, 2, 4)})
+    assert line(100) == pytest.approx(start + 100 * slope, abs=1e-6)
+
+
+def test_noise_makes_no_cost_negative() -> None:
+    line = Line.through({1: 1.3, 2: 1.1})
+    assert line.slope >= 0 and line.start >= 0
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(1.5, "1.5 seconds"), (600, "10.0 minutes"), (9e5, "10.4 days")])
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
