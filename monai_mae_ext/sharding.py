@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import ignite.distributed as idist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
@@ -21,8 +23,8 @@ Network = TypeVar("Network", MaskedAutoencoder, ViTClassifier, ViTSegmenter)
 def shard(network: Network) -> Network:
     """Share a network's weights out over all processes, in place.
 
-    A block's weights are together only while the block computes. The encoder is a unit of its own, because it is also
-    called without the rest.
+    A block's weights are together only while the block computes (what autocast makes of them stays until the backward
+    pass). The encoder is a unit of its own, because it is also called without the rest.
 
     Args:
         network: on its device.
@@ -30,12 +32,13 @@ def shard(network: Network) -> Network:
     Returns:
         the network.
     """
+    mesh = init_device_mesh(next(network.parameters()).device.type, (idist.get_world_size(),))
     for module in network.modules():
         for block in getattr(module, "blocks", ()):
-            fully_shard(block)
-    fully_shard(network.encoder)
+            fully_shard(block, mesh=mesh)
+    fully_shard(network.encoder, mesh=mesh)
     register_fsdp_forward_method(network.encoder, "states")
-    fully_shard(network)
+    fully_shard(network, mesh=mesh)
     return network
 
 
@@ -44,9 +47,13 @@ def is_sharded(network: nn.Module) -> bool:
 
 
 def whole(state: Any) -> Any:
-    """A state dict, or any part of one, with shared tensors gathered; all processes have to ask for it together."""
+    """A state dict, or any part of one, with shared tensors gathered, one by one, to the CPU.
+
+    All processes have to ask for it together. Of what was shared, only the first one gets more than empty tensors.
+    """
     if isinstance(state, DTensor):
-        return state.full_tensor()
+        full = state.full_tensor()
+        return full.cpu() if idist.get_rank() == 0 else full.new_empty(0, device="cpu")
     if isinstance(state, Mapping):
         return {key: whole(value) for key, value in state.items()}
     return [whole(value) for value in state] if isinstance(state, list) else state

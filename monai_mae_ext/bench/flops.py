@@ -26,7 +26,9 @@ def count_flops(case: Case, arm: str) -> int:
     return counter.get_total_flops()
 
 
-def matmul_flops_per_second(device: torch.device, size: int = 2048, repeats: int = 8) -> float:
-    """The best float32 rate of ``repeats`` products of two ``size x size`` matrices, with torch's current threads."""
-    matrix = torch.rand(size, size, device=device)
+def matmul_flops_per_second(
+    device: torch.device, size: int = 2048, repeats: int = 8, dtype: torch.dtype = torch.float32
+) -> float:
+    """The best rate of ``repeats`` products of two ``size x size`` matrices, with torch's current threads."""
+    matrix = torch.rand(size, size, device=device).to(dtype)
     return 2 * size**3 / min(seconds(lambda: matrix @ matrix, device) for _ in range(repeats))

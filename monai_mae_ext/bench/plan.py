@@ -60,11 +60,13 @@ def plan(
     step = Line.through({size: took for size, (took, _) in steps.items()})
     memory = Line.through({size: peak for size, (_, peak) in steps.items()})
     flops = job.flops_an_item()
-    here = matmul_flops_per_second(job.device)
+    here = matmul_flops_per_second(job.device, dtype=job.dtype)
     share = flops * max(steps) / steps[max(steps)][0] / here
     limit = memory_gib * GIB if memory_gib else total_memory(job.device)
     step_seconds = step(batch) if rate is None else flops * batch / (rate * share)
     steps_an_epoch = count // batch
+    cache = job.draws.item_bytes * count * job.cache_rate
+    room = limit - memory.start - (cache if job.caches_on_device else 0)
     numbers = {
         "parameters": job.parameters,
         "items": count,
@@ -78,11 +80,11 @@ def plan(
         "step_seconds": step_seconds,
         "step_bytes": memory(batch),
         "memory_limit": limit,
-        "largest_batch": max(0, int((limit - memory.start) // memory.slope)) if memory.slope > 0 else None,
+        "largest_batch": max(0, int(room // memory.slope)) if memory.slope > 0 else None,
         "item_bytes": job.draws.item_bytes,
         "load_seconds": job.draws.load_seconds,
         "draw_seconds": job.draws.draw_seconds,
-        "cache_bytes": job.draws.item_bytes * count * job.cache_rate,
+        "cache_bytes": cache,
         "fill_cache_seconds": job.draws.load_seconds * count * job.cache_rate / job.threads,
         "epoch_seconds": steps_an_epoch * step_seconds,
     }
@@ -112,13 +114,13 @@ def report(numbers: dict[str, Any], name: str) -> str:
     """Lines to print."""
     n = numbers
     largest = n["largest_batch"]
-    fits = "as large as you like" if largest is None else str(largest)
+    fits = "as large as you like" if largest is None else str(largest) if largest else "none: lower cache_rate, or"
     measured = ", ".join(f"{size}: {step['seconds']:.3g} s" for size, step in n["measured_steps"].items())
     rows = [
         ("network", f"{n['parameters']:,} parameters, {n['flops_an_item'] / 1e9:,.4g} GFLOP an item and step"),
         ("measured steps", f"of batches of {measured}; {n['flops_share']:.0%} of the matrix-product rate"),
         ("step", f"{n['step_seconds']:.3g} s for a batch of {n['batch_size']}, {n['step_bytes'] / MIB:,.0f} MiB"),
-        ("largest batch", f"{fits} in {n['memory_limit'] / GIB:.1f} GiB"),
+        ("largest batch", f"{fits}, in {n['memory_limit'] / GIB:.1f} GiB with the cache"),
         ("an item", f"{n['load_seconds'] * 1e3:.3g} ms to load, {n['draw_seconds'] * 1e3:.3g} ms to augment and mask"),
         ("cache", f"{n['cache_bytes'] / GIB:,.2f} GiB, filled in {duration(n['fill_cache_seconds'])}"),
         ("epoch", f"{n['steps_an_epoch']:,} steps, {duration(n['epoch_seconds'])}"),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from ignite.engine import Events
 from monai.bundle import ConfigParser
-from monai.data import CacheDataset, list_data_collate
+from monai.data import list_data_collate
 from monai.engines import SupervisedTrainer
 from monai.transforms import RandomizableTrait
 from scipy.optimize import nnls
@@ -25,7 +25,7 @@ from torch.utils.data import Dataset, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
 from monai_mae_ext.bench.memory import peak_mib, reset_peak
-from monai_mae_ext.data import PrefetchDataLoader
+from monai_mae_ext.data import PrefetchDataLoader, TolerantCacheDataset
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.handlers import NonFiniteGuard
 from monai_mae_ext.overlays import overlay_paths
@@ -67,11 +67,11 @@ class Draws(Dataset):
         item_bytes: of a scan in memory.
     """
 
-    def __init__(self, dataset: CacheDataset, cache_rate: float) -> None:
+    def __init__(self, dataset: TolerantCacheDataset, cache_rate: float) -> None:
         self.dataset, transform = dataset, dataset.transform
         first = transform.get_index_of_first(lambda transform: isinstance(transform, RandomizableTrait))
         started = time.perf_counter()
-        self.scans = [transform(item, end=first, threading=True) for item in dataset.data[:SCANS]]
+        self.scans = [dataset._load_cache_item(place) for place in range(min(SCANS, len(dataset)))]
         loaded = time.perf_counter()
         self.draw = functools.partial(transform, start=first, threading=True)
         for scan in self.scans:
@@ -110,6 +110,8 @@ class TrainingJob:
         self.cache_rate = float(self.parsed("cache_rate"))
         self.parser.update({"cache_rate": 0.0, "train#dataset#progress": False})
         self.device = torch.device(self.parsed("device"))
+        for number in range(len(self.parser["initialize"])):
+            self.parsed(f"initialize#{number}")
         dataset = self.parsed("train#dataset")
         self.items, self.epochs = len(dataset), self.parsed("train#trainer#max_epochs")
         self.batch_size, self.threads = self.parsed("batch_size"), self.parsed("train#dataset#num_workers")
@@ -118,6 +120,19 @@ class TrainingJob:
     def parsed(self, key: str) -> Any:
         return self.parser.get_parsed_content(key)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of matrix products in training."""
+        return self.parsed("train#trainer#amp_kwargs#dtype") if self.parsed("amp") else torch.float32
+
+    @property
+    def caches_on_device(self) -> bool:
+        """Whether the cache takes memory from the training."""
+        return all(
+            value.device.type == self.device.type
+            for scan in self.draws.scans for value in scan.values() if isinstance(value, Tensor)
+        )  # fmt: skip
+
     @cached_property
     def parameters(self) -> int:
         return sum(weight.numel() for weight in self.parsed("network").parameters())
@@ -125,12 +140,21 @@ class TrainingJob:
     def measure(self, seconds: float, batch_size: int) -> dict[int, tuple[float, float]]:
         """Seconds of a step and peak memory in bytes, by batch size: 2 (some networks need two), 4 and so on.
 
-        The last size is ``batch_size``, if ``seconds`` are enough; there are two sizes at least.
+        The last size is ``batch_size``, if time and memory are enough; there are two sizes at least.
+
+        Raises:
+            UserError: if memory is not enough for these.
         """
-        deadline, size, steps = time.perf_counter() + seconds, 2, {}
+        deadline, size = time.perf_counter() + seconds, 2
+        steps: dict[int, tuple[float, float]] = {}
         while True:
             reset_peak(self.device)
-            took = self.time_steps(size)
+            try:
+                took = self.time_steps(size)
+            except torch.OutOfMemoryError as error:
+                if len(steps) > 1:
+                    return steps
+                raise UserError(f"a batch of {size} does not fit into memory: choose a smaller network") from error
             steps[size] = took, peak_mib(self.device) * 2**20
             enough = size >= batch_size or time.perf_counter() + 2 * STEPS * took > deadline
             if enough and len(steps) > 1:

@@ -18,7 +18,8 @@ class EpochSampler(DistributedSampler):
     """This process's share of an epoch's items, in an order that depends on the seed and the epoch's number alone.
 
     With ``local_batch_size`` the n-th batches of all processes together hold the items that one process would have in
-    its n-th batch. MONAI's trainer tells the sampler each epoch's number.
+    its n-th batch, if the data make a batch. MONAI's trainer tells the sampler each epoch's number; an ``epoch_length``
+    above the loader's repeats the epoch.
 
     Args:
         dataset: any with a length.
@@ -34,11 +35,14 @@ class EpochSampler(DistributedSampler):
         world, rank = idist.get_world_size(), idist.get_rank()
         if len(dataset) < world:
             raise UserError(f"{len(dataset)} items are too few for {world} processes: start fewer")
-        super().__init__(dataset, shuffle, world, rank, shuffle, seed=seed, drop_last=shuffle)  # type: ignore[arg-type]
+        apart = int(np.random.SeedSequence([seed]).generate_state(1)[0])  # torch adds the epoch's number to it
+        super().__init__(dataset, shuffle, world, rank, shuffle, seed=apart, drop_last=shuffle)  # type: ignore[arg-type]
 
 
 def local_batch_size(batch_size: int, dataset: Sized) -> int:
-    """A process's share of a batch of ``batch_size`` items, or of the whole data set if that is smaller.
+    """A process's share of a batch of ``batch_size`` items, or of the whole data set, if that is smaller.
+
+    What is left over when a smaller data set is shared out waits for another epoch.
 
     Raises:
         UserError: if the batch cannot be shared evenly.

@@ -100,29 +100,32 @@ class AtomicCheckpoint:
     def save(self, engine: SupervisedTrainer) -> None:
         """Write what is due, ``model.pt`` first: a kill between the two repeats epochs and writes the same weights."""
         improved = self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch
-        if is_sharded(self.network):
-            self.write(engine, improved)  # all processes gather, and have to agree on when
-        elif idist.get_rank() == 0 and (improved or time.monotonic() >= self.due):
+        due = improved or time.monotonic() >= self.due
+        if is_sharded(self.network):  # all processes gather the weights, and go by the first one's clock
+            due = bool(idist.broadcast(float(due), src=0))
+        elif idist.get_rank() > 0:
+            return
+        if due:
             self.write(engine, improved)
 
     def write(self, engine: SupervisedTrainer, improved: bool) -> None:
         started, state = time.monotonic(), whole(self.state(engine))
+        if idist.get_rank() == 0:
+            if improved or self.evaluator is None:
+                with atomic_write(self.best) as path:
+                    torch.save(state["averaged" if self.averaged is not None else "network"], path)
+                    sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
+            with atomic_write(self.last) as path:
+                torch.save(state, path)
         self.written_epoch = engine.state.epoch
-        if idist.get_rank() > 0:
-            return
-        if improved or self.evaluator is None:
-            with atomic_write(self.best) as path:
-                torch.save(state["averaged" if self.averaged is not None else "network"], path)
-                sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
-        with atomic_write(self.last) as path:
-            torch.save(state, path)
         self.due = time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
 
     def finish(self, engine: SupervisedTrainer) -> None:
-        """Write the last epoch, if its writing was put off."""
+        """Write the last epoch, if its writing was put off; no process goes on before it is written."""
         if engine.state.epoch != self.written_epoch:
             self.due = 0.0
             self.save(engine)
+        idist.barrier()
 
     def state(self, engine: SupervisedTrainer) -> dict[str, Any]:
         state: dict[str, Any] = {

@@ -9,6 +9,7 @@ from ignite.engine import Events
 from monai.engines import Workflow
 from monai.utils import evenly_divisible_all_gather
 from torch import Tensor, nn
+from torch.utils.data import DistributedSampler
 
 from monai_mae_ext.networks import ViTClassifier
 
@@ -16,7 +17,7 @@ __all__ = ["CollectOutputs"]
 
 
 class CollectOutputs:
-    """Keep logits, labels and features of every film of a pass, on the CPU; of all processes, if there are several.
+    """Keep logits, labels and features of every film of a pass, on the CPU; of all processes, if they share the films.
 
     The features are what the head is given, so that they cost no second forward pass. Handlers that need them hold one
     of these and call ``gather`` when the pass is over.
@@ -28,6 +29,7 @@ class CollectOutputs:
     def __init__(self, network: ViTClassifier) -> None:
         self.network = network
         self.batches: dict[str, list[Tensor]] = {}
+        self.shared = False  # else each process sees all films
 
     def attach(self, engine: Workflow) -> None:
         engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
@@ -35,6 +37,7 @@ class CollectOutputs:
         self.network.head.register_forward_pre_hook(self.note_features)
 
     def reset(self, engine: Workflow) -> None:
+        self.shared = isinstance(getattr(engine.data_loader, "sampler", None), DistributedSampler)
         self.batches = {"features": [], "logits": [], "labels": []}
 
     def note_features(self, head: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -50,4 +53,6 @@ class CollectOutputs:
     def gather(self) -> dict[str, Tensor]:
         """``features (N, D)``, ``logits (N, L)`` and, where the loader gives them, ``labels (N, L)``."""
         joined = {name: torch.cat(parts) for name, parts in self.batches.items() if parts}
+        if not self.shared:
+            return joined
         return {name: evenly_divisible_all_gather(values, concat=True) for name, values in joined.items()}

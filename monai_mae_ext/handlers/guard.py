@@ -10,9 +10,9 @@ import ignite.distributed as idist
 import torch
 from monai.engines import IterationEvents, SupervisedTrainer
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.sharding import whole
 
 __all__ = ["NonFiniteGuard", "file_names"]
 
@@ -51,7 +51,8 @@ class NonFiniteGuard:
 
     def __call__(self, engine: SupervisedTrainer) -> None:
         gradients = [p.grad for p in engine.network.parameters() if p.grad is not None]
-        figure = engine.state.output["loss"].detach() + whole(torch.nn.utils.get_total_norm(gradients))
+        norm = torch.nn.utils.get_total_norm(gradients)
+        figure = engine.state.output["loss"].detach() + (norm.full_tensor() if isinstance(norm, DTensor) else norm)
         if self.finite_everywhere(figure):
             self.in_a_row = 0
             return

@@ -59,9 +59,7 @@ class NeighbourProbe:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Workflow) -> None:
-        if idist.get_rank() > 0:
-            return
-        difference = self.compare()
+        difference = self.compare()  # by every process, since all of them may be needed to compute
         engine.state.metrics["knn_mean_auc"] = difference["mean_auc_a"]
         engine.state.metrics["knn_mean_auc_random"] = difference["mean_auc_b"]
 
@@ -71,6 +69,8 @@ class NeighbourProbe:
         if self.random is None:
             self.random = self.classify(self.twin.encoder.to(next(self.network.parameters()).device))
         difference = paired_difference(self.scores, self.random, self.labels, self.patients)
+        if idist.get_rank() > 0:
+            return difference
         if difference["difference"] is None:
             self.logger.warning("k-NN probe: no class has positives and negatives among the films: probe more")
         else:

@@ -13,7 +13,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 
-from monai_mae_ext.data import CHESTXRAY14_LABELS
+from monai_mae_ext.data import CHESTXRAY14_LABELS, labelled_radiographs
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.metrics import roc_auc
@@ -154,7 +154,8 @@ def test_nearest_neighbours_probe_an_encoder_without_training(films: Path, encod
     assert [row["name"] for row in rows_of(tmp_path / "knn_per_class.csv")] == list(CHESTXRAY14_LABELS)
 
 
-def test_own_labels_and_two_processes(films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [[], ["fsdp.json"]], ids=["shared data", "shared weights"])
+def test_own_labels_and_two_processes(films: Path, tmp_path: Path, shared: list) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
     names = [path.name for path in sorted((films / "images").iterdir())]
@@ -163,13 +164,15 @@ def test_own_labels_and_two_processes(films: Path, tmp_path: Path) -> None:
     lines = [f"{name},{name[:8]},{number % 2},{number % 3 == 0:d}" for number, name in enumerate(names)]
     (folder / "labels.csv").write_text("\n".join(["image,patient,tube,pacemaker", *lines]) + "\n")
     done = train_in_processes(
-        2, NAME, TRAIN, dataset_dir=folder, ckpt_dir=tmp_path / "models", output_dir=tmp_path / "train",
+        2, NAME, TRAIN, shared, dataset_dir=folder, ckpt_dir=tmp_path / "models", output_dir=tmp_path / "train",
         label_names="['tube','pacemaker']", batch_size=4,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert torch.load(tmp_path / "models" / "last.pt", weights_only=True)["epoch"] == 2
     calibration = json.loads((tmp_path / "models" / "calibration.json").read_text())
     assert calibration["label_names"] == ["tube", "pacemaker"]
+    items = labelled_radiographs(folder, "validation", ["tube", "pacemaker"], validation_fraction=0.4)
+    assert calibration["films"] == len(items), "each film counts once"
 
 
 @pytest.mark.parametrize(

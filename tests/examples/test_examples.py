@@ -52,7 +52,7 @@ def test_the_average_counts_each_site_by_its_steps() -> None:
 def test_the_slurm_job_trains(films: Path, tmp_path: Path) -> None:
     """With commands in the place of Slurm's, that do on one machine what those do on several."""
     tools = {
-        "srun": 'exec "$@"',
+        "srun": 'shift 2; exec "$@"',
         "scontrol": "echo localhost",
         "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
     }
@@ -65,6 +65,7 @@ def test_the_slurm_job_trains(films: Path, tmp_path: Path) -> None:
         "SLURM_GPUS_ON_NODE": "2",
         "SLURM_JOB_ID": "7",
         "SLURM_LOCALID": "0",
+        "SLURM_CPUS_PER_TASK": "1",
     }
     small = {"image_size": 32, "epochs": 1, "batch_size": 4, "device": "cpu", "backend": "gloo"}
     small |= {"network_def#num_layers": 1, "network_def#decoder_num_layers": 1}
