@@ -35,6 +35,12 @@ def lint_for_shells(*bundles: str, **options: Any) -> None:
         sys.exit(1)
 
 
+@SetParseFns(bundle=str, dataset_dir=str)
+@functools.wraps(plan)
+def plan_for_shells(*arguments: Any, **options: Any) -> None:
+    plan(*arguments, **options)
+
+
 @SetParseFns(study=str, bundle=str, out=str)  # a folder's name may look like a number
 def dicom(study: str, bundle: str, out: str, overlays: Any = (), **overrides: Any) -> None:
     """Run a bundle on a folder of DICOM files and write DICOM results into ``out``.
@@ -66,7 +72,7 @@ VERBS = {
     "label": SetParseFns(studies=str, bundles=str, app_dir=str)(start_label_server),
     "lint": lint_for_shells,
     "pack": pack,
-    "plan": SetParseFns(bundle=str, dataset_dir=str)(plan),
+    "plan": plan_for_shells,
     "phantoms": write_chest_phantoms,
     "ct_phantoms": write_abdomen_phantoms,
     "mri_phantoms": write_brain_phantoms,

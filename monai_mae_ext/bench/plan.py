@@ -113,14 +113,14 @@ def total_memory(device: torch.device) -> float:
 def report(numbers: dict[str, Any], name: str) -> str:
     """Lines to print."""
     n = numbers
-    largest = n["largest_batch"]
-    fits = "as large as you like" if largest is None else str(largest) if largest else "none: lower cache_rate, or"
+    largest = {None: "as large as you like", 0: "none: a smaller cache_rate leaves more room"}
+    fits = largest.get(n["largest_batch"], n["largest_batch"])
     measured = ", ".join(f"{size}: {step['seconds']:.3g} s" for size, step in n["measured_steps"].items())
     rows = [
         ("network", f"{n['parameters']:,} parameters, {n['flops_an_item'] / 1e9:,.4g} GFLOP an item and step"),
         ("measured steps", f"of batches of {measured}; {n['flops_share']:.0%} of the matrix-product rate"),
         ("step", f"{n['step_seconds']:.3g} s for a batch of {n['batch_size']}, {n['step_bytes'] / MIB:,.0f} MiB"),
-        ("largest batch", f"{fits}, in {n['memory_limit'] / GIB:.1f} GiB with the cache"),
+        ("largest batch", f"in {n['memory_limit'] / GIB:.1f} GiB, with the cache: {fits}"),
         ("an item", f"{n['load_seconds'] * 1e3:.3g} ms to load, {n['draw_seconds'] * 1e3:.3g} ms to augment and mask"),
         ("cache", f"{n['cache_bytes'] / GIB:,.2f} GiB, filled in {duration(n['fill_cache_seconds'])}"),
         ("epoch", f"{n['steps_an_epoch']:,} steps, {duration(n['epoch_seconds'])}"),
