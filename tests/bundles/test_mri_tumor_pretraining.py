@@ -31,7 +31,7 @@ def trained(brains: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_training_learns_and_leaves_weights_history_and_panels(trained: Path) -> None:
     first, last = read_history(trained / "train" / "history.csv")
-    assert last["train_loss"] < first["train_loss"] and "rank" in last and "val_psnr_hidden" in last
+    assert last["val_loss"] < first["val_loss"] and "rank" in last and "val_psnr_hidden" in last
     assert torch.load(trained / "models" / "last.pt", weights_only=True)["facts"]["in_channels"] == 4
     assert len(list((trained / "train" / "panels").glob("epoch_000?.png"))) == 2
 

@@ -23,7 +23,7 @@ NAME = "mri_tumor_segmentation"
 TINY = Path(__file__).parent / "tiny_segmenter.json"
 TRAIN = ["train.json", str(TINY)]
 SPACING = {"spacing": "[6,6,6]"}
-LEARNT = {"epochs": 60, "val_interval": 20, "flip_prob": 0.0, "rotate90_prob": 0.0, "layer_decay": 1.0, "base_lr": 2.0}
+LEARNT = {"epochs": 100, "val_interval": 20, "flip_prob": 0.0, "rotate90_prob": 0.0, "layer_decay": 1.0, "base_lr": 2.0}
 pytestmark = pytest.mark.bundle
 
 
