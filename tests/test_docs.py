@@ -32,7 +32,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
 # and tests/test_mri_benchmarks.py and tests/clinic/test_active_learning.py run them in small.
 LONG = re.compile(
-    r"python -m benchmarks\.(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?) "
+    r"python -m benchmarks\."
+    r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|active_learning) "
 )
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
