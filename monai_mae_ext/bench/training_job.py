@@ -32,7 +32,7 @@ from monai_mae_ext.overlays import overlay_paths
 
 __all__ = ["Line", "TrainingJob"]
 
-STEPS = 5
+STEPS = 8
 """Of each batch size; the first warms up."""
 SCANS = 8
 """That stand for all."""
@@ -140,12 +140,14 @@ class TrainingJob:
     def measure(self, seconds: float, batch_size: int) -> dict[int, tuple[float, float]]:
         """Seconds of a step and peak memory in bytes, by batch size: 2 (some networks need two), 4 and so on.
 
-        The last size is ``batch_size``, if time and memory are enough; there are two sizes at least.
+        The last size is ``batch_size``, if time and memory are enough. There are two sizes at least; for a
+        ``batch_size`` of 1 these are 1 and 2.
 
         Raises:
             UserError: if memory is not enough for these.
         """
-        deadline, size = time.perf_counter() + seconds, 2
+        deadline, size = time.perf_counter() + seconds, min(2, batch_size)
+        largest = max(batch_size, 2 * size)
         steps: dict[int, tuple[float, float]] = {}
         while True:
             reset_peak(self.device)
@@ -159,7 +161,7 @@ class TrainingJob:
             enough = size >= batch_size or time.perf_counter() + 2 * STEPS * took > deadline
             if enough and len(steps) > 1:
                 return steps
-            size = min(2 * size, max(batch_size, 4))
+            size = min(2 * size, largest)
 
     def time_steps(self, size: int) -> float:
         """Median seconds from the end of one iteration of the trainer to that of the next, data included."""
