@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import set_model_state_dict
 
 from monai_mae_ext.checksums import check_sum
 from monai_mae_ext.errors import UserError
@@ -25,7 +26,7 @@ from monai_mae_ext.networks import (
     save_encoder,
     transfer_encoder,
 )
-from monai_mae_ext.sharding import share
+from monai_mae_ext.sharding import WHOLE
 
 __all__ = ["check_facts", "export_encoder", "load_pretrained", "load_weights", "read_checkpoint", "start_from"]
 
@@ -75,7 +76,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str 
             f"{source} holds another architecture ({len(differences)} differences; first: {differences[0]}): "
             "use the configuration it was trained with, or another ckpt_dir"
         )
-    network.load_state_dict({key: share(weights[key], own[key]) for key in own})
+    set_model_state_dict(network, dict(weights), options=WHOLE)
 
 
 def check_facts(network: nn.Module, facts: Mapping[str, Any], source: str | os.PathLike) -> None:

@@ -6,9 +6,15 @@ import ignite.distributed as idist
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.checkpoint.state_dict import (
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    get_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.distributed.tensor import DTensor
 
-from monai_mae_ext.sharding import is_sharded, shard, share_optimizer_state, whole
+from monai_mae_ext.sharding import WHOLE, is_sharded, shard
 from monai_mae_ext.weights import load_weights
 from tests.handlers.conftest import tiny_network
 
@@ -34,21 +40,13 @@ def test_what_is_shared_out_can_be_put_together_and_shared_out_again(one_process
         network(image, index[:, :4], index[:, 4:]).square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-    state = whole({"network": network.state_dict(), "optimizer": optimizer.state_dict()})
-    assert not any(isinstance(weight, DTensor) for weight in state["network"].values())
-    assert all(state["network"][name].shape == weight.shape for name, weight in weights.items())
+    trained, moments = get_state_dict(network, optimizer, options=WHOLE)
+    assert not any(isinstance(weight, DTensor) for weight in trained.values())
+    assert all(trained[name].shape == weight.shape for name, weight in weights.items())
     load_weights(network, weights, "memory")
-    torch.testing.assert_close(whole(network.state_dict()), weights)
+    torch.testing.assert_close(get_model_state_dict(network, options=WHOLE), weights)
     again = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    again.load_state_dict(share_optimizer_state(again, state["optimizer"]))
-    moments = [values["exp_avg"] for values in again.state.values()]
-    assert moments and all(isinstance(moment, DTensor) for moment in moments)
-    torch.testing.assert_close(whole(again.state_dict())["state"], state["optimizer"]["state"])
-
-
-def test_a_plain_state_stays_as_it_is() -> None:
-    network = tiny_network()
-    assert not is_sharded(network)
-    state = whole({"weights": network.state_dict(), "groups": [{"lr": 0.1}], "epoch": 3})
-    assert state["groups"] == [{"lr": 0.1}] and state["epoch"] == 3
-    torch.testing.assert_close(state["weights"], dict(network.state_dict()))
+    set_optimizer_state_dict(network, again, moments, options=WHOLE)
+    assert all(isinstance(values["exp_avg"], DTensor) for values in again.state.values())
+    torch.testing.assert_close(get_optimizer_state_dict(network, again, options=WHOLE)["state"], moments["state"])
+    assert not is_sharded(tiny_network())

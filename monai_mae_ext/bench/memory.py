@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["peak_mib", "reset_peak"]
+__all__ = ["MIB", "peak_mib", "reset_peak"]
 
 MIB = 2**20
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

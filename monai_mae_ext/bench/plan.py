@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from monai_mae_ext.bench.flops import matmul_flops_per_second
+from monai_mae_ext.bench.memory import MIB
 from monai_mae_ext.bench.training_job import Line, TrainingJob
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 
 __all__ = ["plan"]
 
-GIB, MIB = 2**30, 2**20
+GIB = 2**30
 
 
 def plan(

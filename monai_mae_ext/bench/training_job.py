@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
-from monai_mae_ext.bench.memory import peak_mib, reset_peak
+from monai_mae_ext.bench.memory import MIB, peak_mib, reset_peak
 from monai_mae_ext.data import PrefetchDataLoader, TolerantCacheDataset
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.handlers import NonFiniteGuard
@@ -157,7 +157,7 @@ class TrainingJob:
                 if len(steps) > 1:
                     return steps
                 raise UserError(f"a batch of {size} does not fit into memory: choose a smaller network") from error
-            steps[size] = took, peak_mib(self.device) * 2**20
+            steps[size] = took, peak_mib(self.device) * MIB
             enough = size >= batch_size or time.perf_counter() + 2 * STEPS * took > deadline
             if enough and len(steps) > 1:
                 return steps

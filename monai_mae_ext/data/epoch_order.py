@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
@@ -11,7 +12,7 @@ from monai.data.utils import set_rnd
 
 from monai_mae_ext.errors import UserError
 
-__all__ = ["EpochSampler", "local_batch_size", "seed_draws"]
+__all__ = ["EpochSampler", "SeededDraws", "local_batch_size", "seed_from"]
 
 
 class EpochSampler(DistributedSampler):
@@ -35,7 +36,7 @@ class EpochSampler(DistributedSampler):
         world, rank = idist.get_world_size(), idist.get_rank()
         if len(dataset) < world:
             raise UserError(f"{len(dataset)} items are too few for {world} processes: start fewer")
-        apart = int(np.random.SeedSequence([seed]).generate_state(1)[0])  # torch adds the epoch's number to it
+        apart = seed_from(seed)  # torch adds the epoch's number to it
         super().__init__(dataset, shuffle, world, rank, shuffle, seed=apart, drop_last=shuffle)  # type: ignore[arg-type]
 
 
@@ -53,10 +54,22 @@ def local_batch_size(batch_size: int, dataset: Sized) -> int:
     return min(batch_size, len(dataset)) // world
 
 
-def seed_draws(transform: object, epoch_seed: int | None, index: int) -> None:
-    """Seed the random transforms for an item, unless ``epoch_seed`` is None.
+class SeededDraws:
+    """Of data sets: what is drawn for an item follows from ``epoch_seed`` and the item's place alone.
 
-    So what is drawn for it depends neither on the process or worker that prepares it nor on what came before.
+    So it depends neither on the process or worker that prepares the item, nor on what came before.
     """
-    if epoch_seed is not None:
-        set_rnd(transform, int(np.random.SeedSequence([epoch_seed, index]).generate_state(1)[0]))
+
+    transform: Any
+    epoch_seed: int | None = None
+    """Set by ``EpochSeed``; None leaves the draws as they come."""
+
+    def seed_draws(self, index: int) -> None:
+        """Seed the random transforms for an item."""
+        if self.epoch_seed is not None:
+            set_rnd(self.transform, seed_from(self.epoch_seed, index))
+
+
+def seed_from(*numbers: int) -> int:
+    """A seed that other numbers do not share."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -9,13 +9,13 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from monai_mae_ext.data.epoch_order import seed_draws
+from monai_mae_ext.data.epoch_order import SeededDraws
 from monai_mae_ext.errors import UserError, user_error_behind
 
 __all__ = ["SkippingDataset"]
 
 
-class SkippingDataset(IterableDataset):
+class SkippingDataset(SeededDraws, IterableDataset):
     """Items of a datalist through a transform, one by one; what fails is named, left out and remembered.
 
     For evaluation and inference, where every file counts once and a bad one must not stop the others. ``bad`` holds the
@@ -27,9 +27,6 @@ class SkippingDataset(IterableDataset):
         image_key: item of the datalist that holds the file's path.
     """
 
-    epoch_seed: int | None = None
-    """Where ``EpochSeed`` sets it, an item's random draws follow from it and the item's place alone."""
-
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable, image_key: str = "image") -> None:
         self.data, self.transform, self.image_key = data, transform, image_key
         self.bad: dict[str, str] = {}
@@ -38,7 +35,7 @@ class SkippingDataset(IterableDataset):
     def __iter__(self) -> Iterator[Any]:
         self.bad.clear()
         for index, item in enumerate(self.data):
-            seed_draws(self.transform, self.epoch_seed, index)
+            self.seed_draws(index)
             try:
                 out = self.transform(item)
             except Exception as error:

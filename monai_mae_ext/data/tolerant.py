@@ -14,7 +14,7 @@ from monai.data import CacheDataset
 from monai.transforms import RandomizableTrait, Transform
 from tqdm import tqdm
 
-from monai_mae_ext.data.epoch_order import seed_draws
+from monai_mae_ext.data.epoch_order import SeededDraws
 from monai_mae_ext.errors import UserError, user_error_behind
 
 __all__ = ["TolerantCacheDataset"]
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 NAMES_SHOWN = 3
 
 
-class TolerantCacheDataset(CacheDataset):
+class TolerantCacheDataset(SeededDraws, CacheDataset):
     """MONAI's ``CacheDataset``, in which a few files may be bad.
 
     An item whose deterministic transforms raise is named once in the log and replaced, from then on, by the next good
@@ -37,9 +37,6 @@ class TolerantCacheDataset(CacheDataset):
     Raises:
         UserError: (when cached or fetched) with the first names, for more bad items than that, or no good one.
     """
-
-    epoch_seed: int | None = None
-    """Where ``EpochSeed`` sets it, an item's random draws follow from it and the item's place alone."""
 
     def __init__(
         self,
@@ -91,7 +88,7 @@ class TolerantCacheDataset(CacheDataset):
 
     def _transform(self, index: int) -> Any:
         index %= len(self)
-        seed_draws(self.transform, self.epoch_seed, index)
+        self.seed_draws(index)
         if index < self.cache_num:
             return super()._transform(index)
         item = self._load_cache_item(index)

@@ -13,13 +13,14 @@ import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer, Workflow
 from torch import nn
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_optimizer_state_dict
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from monai_mae_ext.checksums import sum_beside
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
-from monai_mae_ext.sharding import is_sharded, share_optimizer_state, whole
+from monai_mae_ext.sharding import WHOLE, is_sharded
 from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 
 __all__ = ["AtomicCheckpoint", "LoadWeights"]
@@ -109,7 +110,7 @@ class AtomicCheckpoint:
             self.write(engine, improved)
 
     def write(self, engine: SupervisedTrainer, improved: bool) -> None:
-        started, state = time.monotonic(), whole(self.state(engine))
+        started, state = time.monotonic(), self.state(engine)
         if idist.get_rank() == 0:
             if improved or self.evaluator is None:
                 with atomic_write(self.best) as path:
@@ -128,10 +129,11 @@ class AtomicCheckpoint:
         idist.barrier()
 
     def state(self, engine: SupervisedTrainer) -> dict[str, Any]:
+        weights, optimizer = get_state_dict(self.network, self.optimizer, options=WHOLE)
         state: dict[str, Any] = {
             "facts": getattr(self.network, "facts", {}),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "network": weights,
+            "optimizer": optimizer,
             "epoch": engine.state.epoch,
             "epoch_length": engine.state.epoch_length,
         }
@@ -164,7 +166,7 @@ class AtomicCheckpoint:
             )
         if self.averaged is not None:
             load_weights(self.averaged, state.get("averaged", state["network"]), self.last)
-        self.optimizer.load_state_dict(share_optimizer_state(self.optimizer, state["optimizer"]))
+        set_optimizer_state_dict(self.network, self.optimizer, state["optimizer"], options=WHOLE)
         if self.lr_scheduler is not None:
             self.lr_scheduler.last_epoch = state["scheduler_position"]
         if engine.scaler is not None and "scaler" in state:

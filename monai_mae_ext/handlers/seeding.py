@@ -12,6 +12,8 @@ from monai.data.utils import set_rnd
 from monai.engines import Workflow
 from torch.utils.data import Dataset
 
+from monai_mae_ext.data.epoch_order import seed_from
+
 __all__ = ["EpochSeed"]
 
 
@@ -41,12 +43,9 @@ class EpochSeed:
 
     def __call__(self, engine: Workflow) -> None:
         epoch = 0 if self.same_every_epoch else engine.state.epoch
-        of_all, own = (
-            int(np.random.SeedSequence([self.seed, epoch, *rank]).generate_state(1)[0])
-            for rank in ([], [idist.get_rank()])
-        )
+        own = seed_from(self.seed, epoch, idist.get_rank())
         set_rnd(self.dataset, own)
-        self.dataset.epoch_seed = of_all  # type: ignore[attr-defined]
+        self.dataset.epoch_seed = seed_from(self.seed, epoch)  # type: ignore[attr-defined]
         if not self.same_every_epoch:
             random.seed(own)
             np.random.seed(own)

@@ -30,7 +30,7 @@ class BaselineAutoencoder(nn.Module):
         num_embeddings, embedding_dim: the VQ-VAE's codebook.
         num_res_units: residual units a level.
         norm: MONAI's name of the AE's and the VAE's norm layers; the VQ-VAE has none. "instance" is MONAI's default,
-            and forgets how bright an image is: it costs both decibels.
+            and forgets how bright an image is.
 
     Raises:
         UserError: for an unknown kind, or an image that cannot be halved once a level.
