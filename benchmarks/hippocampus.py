@@ -63,10 +63,10 @@ class Protocol(NamedTuple):
 
 PROTOCOLS = {
     "frozen encoder, head": Protocol(
-        {"freeze_encoder": True, "drop_path": 0.0, "network_def#decoder": "head"}, (0.512, 1.024, 2.048)
+        {"freeze_encoder": True, "drop_path": 0.0, "network_def#decoder": "head"}, (0.512, 1.024, 2.048, 4.096)
     ),
-    "light decoder": Protocol({"network_def#decoder": "light", "network_def#features": 4}, (2.048, 4.096)),
-    "UNETR": Protocol({"network_def#decoder": "unetr", "network_def#features": 4}, (2.048, 4.096)),
+    "light decoder": Protocol({"network_def#decoder": "light", "network_def#features": 4}, (2.048, 4.096, 8.192)),
+    "UNETR": Protocol({"network_def#decoder": "unetr", "network_def#features": 4}, (2.048, 4.096, 8.192)),
 }
 
 

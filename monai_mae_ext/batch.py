@@ -9,7 +9,9 @@ import torch
 from monai.engines import PrepareBatch
 from torch import Tensor
 
-__all__ = ["PrepareLabelledBatch", "PrepareMaskedBatch"]
+from monai_mae_ext.reports.tokenizer import PADDING
+
+__all__ = ["PrepareLabelledBatch", "PrepareMaskedBatch", "PrepareReportBatch"]
 
 
 class PrepareMaskedBatch(PrepareBatch):
@@ -66,3 +68,26 @@ class PrepareLabelledBatch(PrepareBatch):
             for key in self.keys
         )
         return image, label  # type: ignore[return-value]
+
+
+class PrepareReportBatch(PrepareBatch):
+    """``prepare_batch`` of MONAI's engines for report generators: ``(image, next tokens, (tokens,), {})``.
+
+    Tokens ``(B, T)`` are cut where the longest report of the batch ends, before they leave the loader's memory; each is
+    to predict the next. A batch without ``tokens`` (inference) gives the network the image alone, and no label.
+    """
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Tensor],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...], dict]:
+        image = batchdata["image"].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
+        if "tokens" not in batchdata:
+            return image, None, (), {}
+        tokens = batchdata["tokens"]
+        longest = int((tokens != PADDING).sum(dim=1).max())
+        tokens = tokens[:, :longest].to(device=device, non_blocking=non_blocking)
+        return image, tokens[:, 1:], (tokens[:, :-1],), {}

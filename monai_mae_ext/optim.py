@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from monai_mae_ext.networks import ViTClassifier, ViTSegmenter
+from monai_mae_ext.networks import ReportGenerator, ViTClassifier, ViTSegmenter
 
-__all__ = ["layer_decay_groups", "weight_decay_groups"]
+__all__ = ["layer_decay_groups", "report_groups", "weight_decay_groups"]
 
 
 def weight_decay_groups(network: nn.Module, weight_decay: float = 0.05) -> list[dict[str, Any]]:
@@ -49,6 +49,19 @@ def layer_decay_groups(
         group = {"params": [], "lr": lr * layer_decay ** (depth + 1 - layer), "weight_decay": decay}
         groups.setdefault((layer, decay), group)["params"].append(parameter)
     return [groups[key] for key in sorted(groups, reverse=True)]
+
+
+def report_groups(
+    network: ReportGenerator, encoder_lr: float, decoder_lr: float, weight_decay: float = 0.05
+) -> list[dict[str, Any]]:
+    """Trainable parameters with one learning rate for the encoder and one for all else; vectors do not decay."""
+    encoder = [{**group, "lr": encoder_lr} for group in weight_decay_groups(network.encoder, weight_decay)]
+    inside = {id(parameter) for parameter in network.encoder.parameters()}
+    decoder = [
+        {**group, "params": [p for p in group["params"] if id(p) not in inside], "lr": decoder_lr}
+        for group in weight_decay_groups(network, weight_decay)
+    ]
+    return [group for group in encoder + decoder if group["params"]]
 
 
 def layer_of(name: str, depth: int) -> int:

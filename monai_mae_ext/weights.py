@@ -19,6 +19,7 @@ from monai_mae_ext.networks import (
     MaskedAutoencoder,
     MaskedEncoder,
     Pretrained,
+    ReportGenerator,
     TransferReport,
     ViTClassifier,
     ViTSegmenter,
@@ -33,7 +34,7 @@ __all__ = ["check_facts", "export_encoder", "load_pretrained", "load_weights", "
 FREE_FACTS = ("drop_path", "checkpointing")
 """Constructor arguments that change how a network trains, and nothing of what it computes afterwards."""
 
-StartsFromEncoder = TypeVar("StartsFromEncoder", ViTClassifier, ViTSegmenter)
+StartsFromEncoder = TypeVar("StartsFromEncoder", ViTClassifier, ViTSegmenter, ReportGenerator)
 
 
 def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu", mmap: bool = False) -> dict[str, Any]:

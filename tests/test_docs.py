@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 TINY = {
     "cxr_mae_pretraining": ROOT / "tests" / "bundles" / "tiny.json",
     "cxr_disease_classification": ROOT / "tests" / "bundles" / "tiny_classifier.json",
+    "cxr_report_generation": ROOT / "tests" / "bundles" / "tiny_report.json",
     "ct_superpatch_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
     "ct_multiorgan_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
     "mri_tumor_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",

@@ -7,6 +7,7 @@ from monai_mae_ext.data.mri_datalist import mri_datalist
 from monai_mae_ext.data.prefetch import PrefetchDataLoader
 from monai_mae_ext.data.radiograph import RadiographError, RadiographReader, read_radiograph
 from monai_mae_ext.data.radiograph_datalist import labelled_radiographs, radiograph_datalist
+from monai_mae_ext.data.report_datalist import report_datalist, study_datalist
 from monai_mae_ext.data.skipping import SkippingDataset
 from monai_mae_ext.data.tolerant import TolerantCacheDataset
 from monai_mae_ext.data.volume_datalist import volume_datalist
@@ -25,5 +26,7 @@ __all__ = [
     "mri_datalist",
     "radiograph_datalist",
     "read_radiograph",
+    "report_datalist",
+    "study_datalist",
     "volume_datalist",
 ]

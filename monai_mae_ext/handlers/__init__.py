@@ -6,6 +6,7 @@ from monai_mae_ext.handlers.checkpoint import AtomicCheckpoint, LoadWeights
 from monai_mae_ext.handlers.classification_report import ClassificationReport
 from monai_mae_ext.handlers.collect import CollectOutputs
 from monai_mae_ext.handlers.early_stop import StopWithoutImprovement
+from monai_mae_ext.handlers.fit_familiarity import FitFamiliarity
 from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
@@ -14,7 +15,9 @@ from monai_mae_ext.handlers.neighbour_probe import NeighbourProbe
 from monai_mae_ext.handlers.panel import ReconstructionPanel
 from monai_mae_ext.handlers.predictions import SavePredictions
 from monai_mae_ext.handlers.progress import LossProgressBar
+from monai_mae_ext.handlers.report_evaluation import ReportEvaluation
 from monai_mae_ext.handlers.save import SaveReconstructions
+from monai_mae_ext.handlers.save_reports import SaveReports
 from monai_mae_ext.handlers.save_segmentations import SaveSegmentations
 from monai_mae_ext.handlers.save_volumes import SaveVolumes
 from monai_mae_ext.handlers.scan_labels import ScanLabels, ScanRegions
@@ -28,6 +31,7 @@ __all__ = [
     "CollectOutputs",
     "EpochSeed",
     "FitCalibration",
+    "FitFamiliarity",
     "History",
     "LearningHealth",
     "LoadWeights",
@@ -36,8 +40,10 @@ __all__ = [
     "NeighbourProbe",
     "NonFiniteGuard",
     "ReconstructionPanel",
+    "ReportEvaluation",
     "SavePredictions",
     "SaveReconstructions",
+    "SaveReports",
     "SaveSegmentations",
     "SaveVolumes",
     "ScanLabels",

@@ -13,7 +13,12 @@ from torch.utils.data import DistributedSampler
 
 from monai_mae_ext.networks import ViTClassifier
 
-__all__ = ["CollectOutputs"]
+__all__ = ["CollectOutputs", "items_are_shared"]
+
+
+def items_are_shared(engine: Workflow) -> bool:
+    """Whether each process sees some of the loader's items; else each sees all of them."""
+    return isinstance(getattr(engine.data_loader, "sampler", None), DistributedSampler)
 
 
 class CollectOutputs:
@@ -37,7 +42,7 @@ class CollectOutputs:
         self.network.head.register_forward_pre_hook(self.note_features)
 
     def reset(self, engine: Workflow) -> None:
-        self.shared = isinstance(getattr(engine.data_loader, "sampler", None), DistributedSampler)
+        self.shared = items_are_shared(engine)
         self.batches = {"features": [], "logits": [], "labels": []}
 
     def note_features(self, head: nn.Module, arguments: tuple[Any, ...]) -> None:

@@ -3,11 +3,13 @@
 from monai_mae_ext.losses.autoencoder import AutoencoderLoss
 from monai_mae_ext.losses.multilabel import MultiLabelLoss, positive_weights
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss, normalize_tokens, token_statistics
+from monai_mae_ext.losses.report import NextTokenLoss
 
 __all__ = [
     "AutoencoderLoss",
     "MaskedReconstructionLoss",
     "MultiLabelLoss",
+    "NextTokenLoss",
     "normalize_tokens",
     "positive_weights",
     "token_statistics",

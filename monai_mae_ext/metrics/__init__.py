@@ -1,5 +1,5 @@
-"""Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers and of
-segmentations."""
+"""Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers, of
+segmentations and of reports."""
 
 from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error
 from monai_mae_ext.metrics.classification import MeanAUC, classification_table, mean_scores, paired_difference
@@ -7,6 +7,7 @@ from monai_mae_ext.metrics.health import effective_rank, linear_readability, tri
 from monai_mae_ext.metrics.neighbours import neighbour_scores
 from monai_mae_ext.metrics.ranking import average_precision, roc_auc
 from monai_mae_ext.metrics.reconstruction import ReconstructionMetric, reconstruction_scores, superpatch_scores
+from monai_mae_ext.metrics.report import ReportBLEU, bleu, mention_scores, text_scores
 from monai_mae_ext.metrics.segmentation import MeanDice, dice_score, hausdorff95
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "MeanAUC",
     "MeanDice",
     "ReconstructionMetric",
+    "ReportBLEU",
     "average_precision",
+    "bleu",
     "classification_table",
     "dice_score",
     "effective_rank",
@@ -22,10 +25,12 @@ __all__ = [
     "hausdorff95",
     "linear_readability",
     "mean_scores",
+    "mention_scores",
     "neighbour_scores",
     "paired_difference",
     "reconstruction_scores",
     "roc_auc",
     "superpatch_scores",
+    "text_scores",
     "trivial_losses",
 ]

@@ -7,6 +7,7 @@ from monai_mae_ext.networks.encoder import MaskedEncoder
 from monai_mae_ext.networks.export import encoder_weights, load_encoder, save_encoder
 from monai_mae_ext.networks.foreign import Pretrained, own_names
 from monai_mae_ext.networks.mae import MaskedAutoencoder, random_twin
+from monai_mae_ext.networks.report import ReportGenerator
 from monai_mae_ext.networks.segmenter import ViTSegmenter
 from monai_mae_ext.networks.tokens import gather_tokens, patchify, scatter_tokens, token_grid, unpatchify
 from monai_mae_ext.networks.transfer import TransferReport, resize_positions, transfer_encoder
@@ -17,6 +18,7 @@ __all__ = [
     "MaskedAutoencoder",
     "MaskedEncoder",
     "Pretrained",
+    "ReportGenerator",
     "SelfDecoder",
     "TransferReport",
     "ViTClassifier",

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from monai_mae_ext.phantoms.chest_anatomy import Chest, Patient, chord, step
+from monai_mae_ext.phantoms.chest_lesions import Lesion, describe_lesion
 
 __all__ = ["FINDINGS", "change_air", "cloud", "reshape"]
 
@@ -27,20 +28,22 @@ def reshape(patient: Patient, view: str, findings: tuple[str, ...], side: int) -
 
 def change_air(
     chest: Chest, findings: tuple[str, ...], side: int, rng: np.random.Generator
-) -> tuple[np.ndarray | float, np.ndarray | float]:
+) -> tuple[np.ndarray | float, np.ndarray | float, tuple[Lesion, ...]]:
     """What ``findings`` do to the lungs.
 
     Returns:
         The share of the air that is replaced by tissue (negative: more air than in a lung) and the share of vessels
-        that stays visible; both (H, W), or numbers where nothing changes.
+        that stays visible; both (H, W), or numbers where nothing changes. What a reader would say of each finding.
     """
     replaced: np.ndarray | float = 0.0
     visible: np.ndarray | float = 1.0
+    lesions = []
     for name in findings:
         opacity, vessels = FINDINGS[name](chest, side, rng)
         replaced = replaced + opacity
         visible = visible * vessels
-    return replaced, visible
+        lesions.append(describe_lesion(name, chest, side, 1 - vessels if isinstance(vessels, np.ndarray) else opacity))
+    return replaced, visible, tuple(lesions)
 
 
 def cloud(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:

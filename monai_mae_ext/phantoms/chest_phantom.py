@@ -11,6 +11,7 @@ from monai_mae_ext.errors import UserError
 from monai_mae_ext.phantoms.chest_anatomy import Chest, Patient, chord
 from monai_mae_ext.phantoms.chest_film import expose
 from monai_mae_ext.phantoms.chest_findings import FINDINGS, change_air, cloud, reshape
+from monai_mae_ext.phantoms.chest_lesions import Lesion
 from monai_mae_ext.phantoms.chest_projection import Projection
 from monai_mae_ext.phantoms.chest_skeleton import draw_bones, draw_spine
 from monai_mae_ext.phantoms.chest_vessels import draw_airways, draw_vessels
@@ -27,6 +28,7 @@ class ChestPhantom:
         thorax: (H, W) bool, the thoracic cavity: both lungs and the mediastinum, from the apices to the diaphragm.
         lungs: (H, W) bool, the lung fields beside the mediastinum, whatever fills them.
         findings: NIH names in alphabetical order; empty means "No Finding".
+        lesions: side, zone and size of each of them.
         age: years.
         sex: "M" or "F".
         view: "PA" or "AP".
@@ -36,6 +38,7 @@ class ChestPhantom:
     thorax: np.ndarray
     lungs: np.ndarray
     findings: tuple[str, ...]
+    lesions: tuple[Lesion, ...]
     age: int
     sex: str
     view: str
@@ -71,7 +74,7 @@ def chest_phantom(seed: int, size: int = 512, findings: Sequence[str] | None = N
     projection = _position(size, view_rng)
     chest = Chest(patient, *projection.grid(), yaw=view_rng.uniform(-0.07, 0.07))
 
-    replaced, visible = change_air(chest, names, side, lesion_rng)
+    replaced, visible, lesions = change_air(chest, names, side, lesion_rng)
     air = chest.air * np.clip(1 - replaced, 0, None)
     grain = 1 - 0.012 * cloud(film_rng, size, 50) - 0.016 * cloud(film_rng, size, 150)
     vessels = 5.5 * draw_vessels(healthy, projection, vessel_rng) * chest.air * visible
@@ -79,7 +82,7 @@ def chest_phantom(seed: int, size: int = 512, findings: Sequence[str] | None = N
     water -= draw_airways(chest, projection)
     water += draw_bones(healthy, projection, chest.yaw, view, bone_rng) + draw_spine(chest)
     image = expose(water, film_rng)
-    return ChestPhantom(image, chest.thorax, chest.lungs, names, patient.age, patient.sex, view)
+    return ChestPhantom(image, chest.thorax, chest.lungs, names, lesions, patient.age, patient.sex, view)
 
 
 def _known(findings: Sequence[str]) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,6 +19,7 @@ from monai_mae_ext.figures import save_contact_sheet
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.phantoms.chest_dicom import write_phantom_dicom
 from monai_mae_ext.phantoms.chest_phantom import ChestPhantom, chest_phantom
+from monai_mae_ext.phantoms.chest_report import phantom_report
 from monai_mae_ext.phantoms.record import is_complete, write_record
 
 __all__ = ["write_chest_phantoms"]
@@ -27,6 +30,7 @@ HEADER = (
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 ).split(",")
 FILM_SIDE_MM = 400
+VALIDATION_FRACTION = 0.1  # of the patients, in the lists of reports
 FILMS_SHOWN = 12
 
 
@@ -56,15 +60,16 @@ def write_chest_phantoms(
     dicom_fraction: float = 0.0,
     test_fraction: float = 0.2,
 ) -> Path:
-    """Write ``n_films`` phantom films with their labels, lists and thorax masks, one to three films a patient.
+    """Write ``n_films`` phantom films with their labels, reports, lists and thorax masks, one to three films a patient.
 
     The films of one patient share the anatomy; position, exposure and findings are drawn anew for each. The same
     arguments write the same bytes, and a data set that is complete already is left as it is.
 
     Args:
         out_dir: gets ``images/``, ``thorax_masks/`` (PNG of the same stem, 0 or 255), ``Data_Entry_2017.csv``,
-            ``train_val_list.txt``, ``test_list.txt``, ``contact_sheet.png`` of the first films, and ``phantoms.json``,
-            which records these arguments.
+            ``train_val_list.txt``, ``test_list.txt``, ``annotation.json`` with a report of each film in R2Gen's layout
+            (a tenth of the patients validates), ``contact_sheet.png`` of the first films, and ``phantoms.json``, which
+            records these arguments.
         n_films: how many films, at least 1.
         size: pixels on each side.
         seed: which data set.
@@ -93,10 +98,19 @@ def write_chest_phantoms(
     rng = np.random.default_rng(seed)
     films = _plan(n_films, dicom_fraction, rng)
     patients = rng.permutation(films[-1].patient) + 1
-    in_test = set(patients[: round(test_fraction * len(patients))].tolist())
-    rows = [_write_film(folder, film, size, seed) for film in tqdm(films, desc="phantoms", unit="film")]
+    n_test, n_validation = round(test_fraction * len(patients)), round(VALIDATION_FRACTION * len(patients))
+    in_test = set(patients[:n_test].tolist())
+    in_validation = set(patients[n_test : n_test + n_validation].tolist())
+    rows, reports = [], {"train": [], "val": [], "test": []}
+    for film in tqdm(films, desc="phantoms", unit="film"):
+        section = "test" if film.patient in in_test else "val" if film.patient in in_validation else "train"
+        row, report = _write_film(folder, film, size, seed)
+        rows.append(row)
+        reports[section].append(report)
     with atomic_write(folder / "Data_Entry_2017.csv") as path, open(path, "w", newline="") as file:
         csv.writer(file).writerows([HEADER, *rows])
+    with atomic_write(folder / "annotation.json") as path:
+        path.write_text(json.dumps(reports, indent=1) + "\n")
     _write_list(folder / "train_val_list.txt", [film.name for film in films if film.patient not in in_test])
     _write_list(folder / "test_list.txt", [film.name for film in films if film.patient in in_test])
     shown = [_phantom(film, size, seed) for film in films[:FILMS_SHOWN]]
@@ -131,8 +145,8 @@ def _plan(n_films: int, dicom_fraction: float, rng: np.random.Generator) -> list
     return films
 
 
-def _write_film(folder: Path, film: Film, size: int, seed: int) -> list:
-    """Write image and mask of ``film``; returns its row of ``Data_Entry_2017.csv``."""
+def _write_film(folder: Path, film: Film, size: int, seed: int) -> tuple[list, dict[str, Any]]:
+    """Write image and mask of ``film``; returns its row of ``Data_Entry_2017.csv`` and its entry in the reports."""
     phantom = _phantom(film, size, seed)
     spacing = round(FILM_SIDE_MM / size, 4)
     with atomic_write(folder / "images" / film.name) as path:
@@ -142,12 +156,17 @@ def _write_film(folder: Path, film: Film, size: int, seed: int) -> list:
             Image.fromarray(np.round(phantom.image * 255).astype(np.uint8)).save(path)
     with atomic_write(folder / "thorax_masks" / f"{film.stem}.png") as path:
         Image.fromarray(phantom.thorax.astype(np.uint8) * 255).save(path)
-    return _row(film, phantom, size, spacing)
+    rng = np.random.default_rng([_patient_seed(film, seed), film.number])
+    report = phantom_report(phantom.lesions, phantom.view, rng)
+    return _row(film, phantom, size, spacing), {"id": film.stem, "report": report, "image_path": [film.name]}
 
 
 def _phantom(film: Film, size: int, seed: int) -> ChestPhantom:
-    patient_seed = int(np.random.default_rng([seed, film.patient]).integers(2**31))
-    return chest_phantom(patient_seed, size, film=film.number)
+    return chest_phantom(_patient_seed(film, seed), size, film=film.number)
+
+
+def _patient_seed(film: Film, seed: int) -> int:
+    return int(np.random.default_rng([seed, film.patient]).integers(2**31))
 
 
 def _row(film: Film, phantom: ChestPhantom, size: int, spacing: float) -> list:

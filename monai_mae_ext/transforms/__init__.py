@@ -25,6 +25,7 @@ from monai_mae_ext.transforms.modalities import (
 )
 from monai_mae_ext.transforms.region_masking import RegionMasking
 from monai_mae_ext.transforms.regions import LabelsToRegionsd, class_regions, tumor_label_names, tumor_regions
+from monai_mae_ext.transforms.report import TokenizeReportd
 from monai_mae_ext.transforms.superpatch import PadToSuperpatchd, RandSuperpatchd
 from monai_mae_ext.transforms.superpatch_display import SuperpatchDisplayd, block_mean
 from monai_mae_ext.transforms.superpatch_masking import (
@@ -60,6 +61,7 @@ __all__ = [
     "ThoraxRegiond",
     "TokenMasking",
     "TokenMaskingd",
+    "TokenizeReportd",
     "TrivialPredictorsd",
     "block_mean",
     "class_regions",

@@ -20,6 +20,7 @@ from tests.bundles.conftest import BUNDLES
 TINY = {
     "cxr_mae_pretraining": "tiny.json",
     "cxr_disease_classification": "tiny_classifier.json",
+    "cxr_report_generation": "tiny_report.json",
     "ct_superpatch_pretraining": "tiny_superpatch.json",
     "ct_multiorgan_segmentation": "tiny_segmenter.json",
     "mri_tumor_pretraining": "tiny_superpatch.json",

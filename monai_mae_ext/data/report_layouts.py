@@ -1,0 +1,127 @@
+"""Studies with reports on disk: R2Gen's annotation.json, OpenI's XML files, MIMIC-CXR."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from monai_mae_ext.data.radiograph import RADIOGRAPH_SUFFIXES
+from monai_mae_ext.data.sections import Case
+from monai_mae_ext.errors import UserError
+
+__all__ = ["FRONTAL", "LATERAL", "PARTS", "read_studies"]
+
+FRONTAL, LATERAL = "image", "lateral"
+PARTS = ("findings", "impression")
+ANNOTATION = "annotation.json"
+MIMIC_SPLIT, MIMIC_METADATA = "mimic-cxr-2.0.0-split.csv", "mimic-cxr-2.0.0-metadata.csv"
+OFFICIAL = {"train": "training", "val": "validation", "validate": "validation", "test": "test"}
+MIMIC_VIEWS = {"PA": FRONTAL, "AP": FRONTAL, "LATERAL": LATERAL, "LL": LATERAL}
+HEADING = re.compile(r"^[ \t]*([A-Z][A-Z /()]+):", re.MULTILINE)
+
+
+def read_studies(root: Path, part: str) -> list[Case] | None:
+    """Every study of a folder with reports, or None if it has none of the layouts.
+
+    An item has ``image``, the frontal film, and where there is one ``lateral``, paths that need not exist, and
+    ``report``: the text of ``part``, or None.
+
+    Raises:
+        UserError: for another part, or a file of a layout that cannot be read.
+    """
+    if part not in PARTS:
+        raise UserError(f"report_part is one of {', '.join(PARTS)}, got {part!r}")
+    if (root / ANNOTATION).is_file():
+        return list(annotated_studies(root))
+    if split := find_table(root, MIMIC_SPLIT):
+        return list(mimic_studies(root, split, part))
+    if reports := sorted(root.rglob("*.xml")):
+        return list(openi_studies(root, reports, part))
+    return None
+
+
+def annotated_studies(root: Path) -> Iterator[Case]:
+    """R2Gen's layout: ``annotation.json`` with the sections train, val and test, films below ``images/``.
+
+    Of several films the first is the frontal one, the second the lateral one. A patient is ``subject_id``, or what
+    stands before the first underscore of ``id``. The report is what it is: one part.
+    """
+    path = root / ANNOTATION
+    try:
+        sections = json.loads(path.read_text(encoding="utf-8"))
+        for name, entries in sections.items():
+            for entry in entries:
+                films = dict(zip((FRONTAL, LATERAL), entry["image_path"], strict=False))
+                item = {view: str(root / "images" / film) for view, film in films.items()}
+                patient = str(entry.get("subject_id", entry["id"].split("_")[0]))
+                yield Case(item | {"report": entry["report"]}, patient, OFFICIAL[name])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is not R2Gen's layout ({type(error).__name__}: {error}): it has train, val and test, lists of "
+            "entries with id, report and image_path"
+        ) from error
+
+
+def openi_studies(root: Path, reports: list[Path], part: str) -> Iterator[Case]:
+    """Indiana University's films as OpenI gives them: an XML file a study, PNG films anywhere below.
+
+    The XML does not tell views: as R2Gen does, the first film is taken for the frontal one, the second for the lateral.
+    """
+    films = {path.stem: str(path) for path in root.rglob("*") if path.suffix.lower()[1:] in RADIOGRAPH_SUFFIXES}
+    for path in reports:
+        try:
+            study = ElementTree.parse(path)
+        except ElementTree.ParseError as error:
+            raise UserError(f"{path} is no XML file ({error}): download it again, or take it away") from error
+        names = [image.get("id", "") for image in study.iter("parentImage")]
+        known = [films.get(name, str(root / f"{name}.png")) for name in names]
+        texts = {text.get("Label", "").lower(): text.text for text in study.iter("AbstractText")}
+        if known:
+            yield Case(dict(zip((FRONTAL, LATERAL), known, strict=False)) | {"report": texts.get(part)}, path.stem)
+
+
+def mimic_studies(root: Path, split: Path, part: str) -> Iterator[Case]:
+    """MIMIC-CXR: the tables of split and metadata, films and reports below ``files/`` as PhysioNet has them."""
+    metadata = find_table(root, MIMIC_METADATA)
+    if metadata is None:
+        raise UserError(f"{root / MIMIC_METADATA} is missing beside {split.name}: it tells the views, download it too")
+    views = {row["dicom_id"]: MIMIC_VIEWS.get(row["ViewPosition"]) for row in read_table(metadata)}
+    studies: dict[tuple[str, str, str], dict[str, str]] = {}
+    for row in read_table(split):
+        films = studies.setdefault((row["subject_id"], row["study_id"], row["split"]), {})
+        if view := views.get(row["dicom_id"]):
+            films.setdefault(view, row["dicom_id"])
+    for (subject, study, section), films in studies.items():
+        folder = root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}"
+        item = {view: str(find_film(folder, film)) for view, film in films.items()}
+        text = folder.with_suffix(".txt")
+        report = part_of(text.read_text(encoding="utf-8"), part) if text.is_file() else None
+        yield Case(item | {"report": report}, subject, OFFICIAL[section])
+
+
+def find_table(root: Path, name: str) -> Path | None:
+    return next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
+
+
+def read_table(path: Path) -> Iterator[dict[str, str]]:
+    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="")
+    with opened as file:
+        yield from csv.DictReader(file)
+
+
+def find_film(folder: Path, name: str) -> Path:
+    """MIMIC-CXR has DICOM files, MIMIC-CXR-JPG pictures."""
+    dicom = folder / f"{name}.dcm"
+    return dicom if dicom.is_file() else folder / f"{name}.jpg"
+
+
+def part_of(text: str, part: str) -> str | None:
+    """What stands under a heading such as ``FINDINGS:``, up to the next one."""
+    pieces = HEADING.split(text)
+    found = [body for name, body in zip(pieces[1::2], pieces[2::2], strict=True) if name.lower().startswith(part)]
+    return " ".join(found) or None

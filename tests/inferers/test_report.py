@@ -1,0 +1,105 @@
+"""Greedy and beam search against searches that need no cleverness."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.inferers import ReportInferer, write_reports
+from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING
+from tests.networks.test_report import small
+
+WORDS = 7
+"""Vocabulary: four special tokens and three words."""
+
+
+def network_of(seed):
+    network = small(seed, vocab_size=WORDS)
+    with torch.no_grad():  # sharper than fresh weights are, so that texts differ
+        network.decoder.to_logits.weight.mul_(6)
+        network.decoder.to_logits.bias.copy_(torch.randn(WORDS))
+    return network
+
+
+@torch.no_grad()
+def log_probabilities(network, image, words):
+    """Of each of ``words``, by whole forward passes."""
+    logits = network(image, torch.tensor([[BEGIN, *words[:-1]]]))[0]
+    logits[:, list(FORBIDDEN)] = -torch.inf
+    return logits.log_softmax(-1)[torch.arange(len(words)), list(words)]
+
+
+def all_texts(length):
+    """Every text of up to ``length`` tokens that ends, and every one that was cut off."""
+    kinds = range(len(FORBIDDEN) + 1, WORDS)
+    for ended in range(length):
+        yield from ((*words, END) for words in itertools.product(kinds, repeat=ended))
+    yield from itertools.product(kinds, repeat=length)
+
+
+@given(seed=st.integers(0, 1000), penalty=st.sampled_from([0.0, 1.0]))
+@settings(max_examples=10, deadline=None)
+def test_a_wide_beam_finds_the_best_of_all_texts(seed, penalty):
+    network, image = network_of(seed), torch.randn(1, 1, 32, 32)
+    texts = list(all_texts(3))
+    scores = [float(log_probabilities(network, image, words).sum()) / len(words) ** penalty for words in texts]
+    found = write_reports(network, image, WORDS, beams=len(texts), max_length=3, length_penalty=penalty)
+    words = [token for token in found.tokens[0].tolist() if token != PADDING]
+    assert scores[texts.index(tuple(words))] == pytest.approx(max(scores), abs=1e-4)
+    torch.testing.assert_close(
+        found.log_probabilities[0, : len(words)], log_probabilities(network, image, words), rtol=1e-3, atol=1e-4
+    )
+
+
+@given(seed=st.integers(0, 1000), batch=st.integers(1, 3))
+@settings(max_examples=10, deadline=None)
+def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
+    network, image = network_of(seed), torch.randn(batch, 1, 32, 32)
+    found = write_reports(network, image, WORDS, beams=1)
+    for number in range(batch):
+        words = []
+        while len(words) < 8 and END not in words:
+            with torch.no_grad():
+                logits = network(image[number : number + 1], torch.tensor([[BEGIN, *words]]))[0, -1]
+            logits[list(FORBIDDEN)] = -torch.inf
+            words.append(int(logits.argmax()))
+        tokens = found.tokens[number].tolist()
+        assert tokens[: len(words)] == words and set(tokens[len(words) :]) <= {PADDING}
+        assert (found.log_probabilities[number, len(words) :] == 0).all()
+        assert (found.attention[number, len(words) :] == 0).all()
+
+
+@given(seed=st.integers(0, 1000), beams=st.integers(2, 4))
+@settings(max_examples=10, deadline=None)
+def test_a_study_gets_the_same_report_alone_and_in_a_batch(seed, beams):
+    network, image = network_of(seed), torch.randn(3, 1, 32, 32)
+    together = write_reports(network, image, WORDS, beams)
+    for number in range(3):
+        alone = write_reports(network, image[number : number + 1], WORDS, beams)
+        length = alone.tokens.shape[1]
+        assert together.tokens[number, :length].tolist() == alone.tokens[0].tolist()
+        torch.testing.assert_close(together.attention[number, :length], alone.attention[0], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(together.features[number], alone.features[0], rtol=1e-3, atol=1e-4)
+
+
+def test_numbers_that_the_tokenizer_has_not_are_never_written():
+    network = network_of(0)
+    with torch.no_grad():
+        network.decoder.to_logits.bias[-1] = 100
+    image = torch.randn(2, 1, 32, 32)
+    assert (write_reports(network, image, WORDS).tokens == WORDS - 1).all()
+    assert (write_reports(network, image, WORDS - 1).tokens < WORDS - 1).all()
+
+
+def test_lengths_are_limited_and_the_network_is_left_as_it_was():
+    network = network_of(0).train()
+    found = ReportInferer(WORDS, beams=2, max_length=2)(torch.randn(2, 1, 32, 32), network, torch.zeros(2, 5))
+    assert found.tokens.shape[1] <= 2 and network.training
+    for wrong in ({"beams": 0}, {"max_length": 0}, {"max_length": 9}):
+        with pytest.raises(UserError, match="beams is 1 or more and max_length 1 to 8"):
+            write_reports(network, torch.randn(1, 1, 32, 32), WORDS, **wrong)

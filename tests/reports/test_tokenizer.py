@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from monai_mae_ext.errors import UserError
+from monai_mae_ext.reports import ReportTokenizer
+
+REPORTS = ["the heart is large .", "the lungs are clear .", "the heart is normal . no effusion ."] * 3
+
+
+def test_words_are_numbered_by_how_often_they_occur():
+    tokenizer = ReportTokenizer.fit(REPORTS, 100)
+    assert len(tokenizer) == 4 + len(set(" ".join(REPORTS).split()))
+    assert tokenizer.encode("the . heart", 6).tolist()[:3] == [1, 5, 4]  # "." occurs 12 times, "the" 9 times
+    assert tokenizer.encode("the heart", 6).tolist()[3:] == [2, 0, 0]
+
+
+def test_a_report_comes_back_as_it_was(tmp_path):
+    tokenizer = ReportTokenizer.fit(REPORTS, 100)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    again = ReportTokenizer.load(tmp_path / "tokenizer.json", 100)
+    for report in REPORTS:
+        tokens = tokenizer.encode(report, 20)
+        assert again.decode(tokens) == report and torch.equal(again.encode(report, 20), tokens)
+    assert again.decode(tokenizer.encode("the heart is normal .", 4)) == "the heart is"  # cut off, without an end
+    assert again.decode([4, 5, 2, 5, 5]) == ". the"
+
+
+def test_rare_words_and_words_beyond_the_vocabulary_are_unknown():
+    reports = [*REPORTS, "a hamartoma ."]
+    tokenizer = ReportTokenizer.fit(reports, 7)
+    assert len(tokenizer) == 7
+    assert tokenizer.encode("the hamartoma", 4).tolist() == [1, 5, 3, 2]
+    assert "hamartoma" not in ReportTokenizer.fit(reports, 100).words(range(4, 12))
+    with pytest.raises(UserError, match="lower min_count"):
+        ReportTokenizer.fit(["one", "two"], 100)
+
+
+def test_a_run_goes_on_with_the_tokenizer_it_began_with(tmp_path):
+    path = tmp_path / "models" / "tokenizer.json"
+    first = ReportTokenizer.load_or_fit(path, REPORTS, 100)
+    second = ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100)
+    assert second.encode("the heart", 5).tolist() == first.encode("the heart", 5).tolist()
+    with pytest.raises(UserError, match=r"tokenizer\.json has 15 tokens, the network 9: set the vocab_size"):
+        ReportTokenizer.load_or_fit(path, REPORTS, 9)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(UserError, match="train with this bundle first"):
+        ReportTokenizer.load(tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="is no tokenizer"):
+        ReportTokenizer.load(tmp_path / "tokenizer.json")
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordLevel({"a": 0, "<unk>": 1}, unk_token="<unk>")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(UserError, match="tokenizer of something else"):
+        ReportTokenizer.load(tmp_path / "tokenizer.json")
