@@ -85,8 +85,10 @@ def study_datalist(
     studies = read_studies(root, "findings")
     if studies is None:
         if len(views) > 1:
-            raise UserError(f"{root} has no list of studies that pairs its films: use views ['{FRONTAL}'], or write one "
-                            "in the layout of annotation.json")  # fmt: skip
+            raise UserError(
+                f"{root} has no list of studies that pairs films: use views ['{FRONTAL}'], or write one in the layout "
+                "of annotation.json"
+            )
         films = radiograph_datalist(root, section, validation_fraction, seed)
         return [{FRONTAL: film["image"]} for film in films]
     complete = complete_studies(studies, views, root)
@@ -96,7 +98,8 @@ def study_datalist(
 
 def complete_studies(studies: Sequence[Case], views: Sequence[str], root: Path) -> list[Case]:
     """The studies that have all views on disk; what is missing is counted in the log."""
-    complete, missing = [], []
+    complete: list[Case] = []
+    missing: list[Case] = []
     for study in studies:
         films = [study.item.get(view) for view in views]
         (complete if all(film and os.path.isfile(film) for film in films) else missing).append(study)

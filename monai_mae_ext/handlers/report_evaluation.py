@@ -83,9 +83,7 @@ class ReportEvaluation:
         with atomic_write(self.output_dir / "evaluation.json") as path:
             path.write_text(json.dumps(summary, indent=4) + "\n")
         write_rows(self.output_dir / "per_finding.csv", findings)
-        readable = [
-            row | {key: readable_report(row[key]) for key in ("reference", "generated")} for row in self.rows
-        ]
+        readable = [row | {key: readable_report(row[key]) for key in ("reference", "generated")} for row in self.rows]
         write_rows(self.output_dir / "per_image.csv", readable)
         self.log(summary, findings)
 
@@ -93,8 +91,8 @@ class ReportEvaluation:
         for row in findings:
             if row["f1"] is not None:
                 self.logger.info(
-                    f"{row['finding']:20} present {row['present']:4}  mentioned {row['mentioned']:4}  F1 {row['f1']:.3f} "
-                    f"({row['f1_low']:.3f} to {row['f1_high']:.3f})"
+                    f"{row['finding']:20} present {row['present']:4}  mentioned {row['mentioned']:4}  "
+                    f"F1 {row['f1']:.3f} ({row['f1_low']:.3f} to {row['f1_high']:.3f})"
                 )
         for name, scores in ("reports", summary), ("shuffled", summary["shuffled"]), ("constant", summary["constant"]):
             self.logger.info(f"{name:20} BLEU-4 {scores['bleu_4']:.3f}  finding F1 {scores['finding_f1']:.3f}")
@@ -102,8 +100,8 @@ class ReportEvaluation:
 
 def scores_of(generated: list[str], references: list[str]) -> dict[str, float]:
     """Word overlap, and precision, recall and F1 of all findings (0 where undefined)."""
-    mentions = [[find_mentions(text) for text in texts] for texts in (generated, references)]
-    total = mention_scores(*mentions, list(MENTIONED))[-1]
+    predicted, present = ([find_mentions(text) for text in texts] for texts in (generated, references))
+    total = mention_scores(predicted, present, list(MENTIONED))[-1]
     return text_scores(generated, references) | {
         f"finding_{score}": total[score] or 0.0 for score in ("precision", "recall", "f1")
     }

@@ -32,7 +32,7 @@ def bleu(predictions: Sequence[str], references: Sequence[str], n: int = 4) -> f
     """
     metric = Bleu(ngram=n, smooth="no_smooth", average="micro")
     metric.update(([text.split() for text in predictions], [[text.split()] for text in references]))
-    return float(metric.compute())
+    return float(metric.compute())  # type: ignore[arg-type]
 
 
 def rouge_l(predictions: Sequence[str], references: Sequence[str]) -> float:
@@ -97,8 +97,9 @@ class ReportBLEU(CumulativeIterationMetric):
         return torch.stack([F.pad(tokens, (0, self.length - tokens.shape[1])) for tokens in (y_pred, y)], dim=1)
 
     def aggregate(self) -> float:
-        texts = [[self.tokenizer.decode(tokens) for tokens in pair] for pair in self.get_buffer().cpu()]
-        return bleu(*zip(*texts, strict=True))
+        pairs = self.get_buffer().cpu()  # type: ignore[union-attr]
+        predictions, references = ([self.tokenizer.decode(tokens) for tokens in pairs[:, side]] for side in (0, 1))
+        return bleu(predictions, references)
 
 
 def mention_scores(

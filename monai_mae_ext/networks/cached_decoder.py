@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from monai.networks.nets import DecoderOnlyTransformer
@@ -22,12 +24,13 @@ class CachedDecoder:
 
     def __init__(self, decoder: DecoderOnlyTransformer, context: Tensor) -> None:
         self.decoder = decoder
+        self.blocks: list[Any] = list(decoder.blocks)
         self.context = [
             (split_heads(block.cross_attn.to_k(context), block.cross_attn.num_heads),
              split_heads(block.cross_attn.to_v(context), block.cross_attn.num_heads))
-            for block in decoder.blocks
+            for block in self.blocks
         ]  # fmt: skip
-        self.past: list[tuple[Tensor, Tensor] | None] = [None] * len(decoder.blocks)
+        self.past: list[tuple[Tensor, Tensor] | None] = [None] * len(self.blocks)
         self.length = 0
 
     def step(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +46,7 @@ class CachedDecoder:
         decoder = self.decoder
         x = decoder.token_embeddings(tokens) + decoder.position_embeddings.embedding.weight[self.length]
         attentions = []
-        for number, block in enumerate(decoder.blocks):
+        for number, block in enumerate(self.blocks):
             x = x + self.attend_to_past(number, block.norm1(x))
             update, attention = self.attend_to_context(number, block.norm_cross_attn(x))
             x = x + update
@@ -54,7 +57,7 @@ class CachedDecoder:
 
     def attend_to_past(self, number: int, x: Tensor) -> Tensor:
         """Self-attention of the newest token of each text, ``(B, K, D)``, to itself and those before."""
-        attention = self.decoder.blocks[number].attn
+        attention = self.blocks[number].attn
         flat = x.reshape(-1, 1, x.shape[-1])
         query, key, value = (
             split_heads(project(flat), attention.num_heads)
@@ -67,7 +70,7 @@ class CachedDecoder:
         return attention.out_proj(join_heads(out)).reshape(x.shape)
 
     def attend_to_context(self, number: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        attention = self.decoder.blocks[number].cross_attn
+        attention = self.blocks[number].cross_attn
         key, value = self.context[number]
         query = split_heads(attention.to_q(x), attention.num_heads)
         weights = (query @ key.transpose(-2, -1) * attention.scale).softmax(dim=-1)

@@ -101,7 +101,8 @@ def write_chest_phantoms(
     n_test, n_validation = round(test_fraction * len(patients)), round(VALIDATION_FRACTION * len(patients))
     in_test = set(patients[:n_test].tolist())
     in_validation = set(patients[n_test : n_test + n_validation].tolist())
-    rows, reports = [], {"train": [], "val": [], "test": []}
+    rows: list[list] = []
+    reports: dict[str, list[dict[str, Any]]] = {"train": [], "val": [], "test": []}
     for film in tqdm(films, desc="phantoms", unit="film"):
         section = "test" if film.patient in in_test else "val" if film.patient in in_validation else "train"
         row, report = _write_film(folder, film, size, seed)

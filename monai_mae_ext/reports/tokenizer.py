@@ -55,7 +55,9 @@ class ReportTokenizer:
         words = [word for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
         words = [word for word in words if counts[word] >= min_count][: vocab_size - len(SPECIAL)]
         if not words:
-            raise UserError(f"no word of the training reports occurs {min_count} times: add reports, or lower min_count")
+            raise UserError(
+                f"no word of the training reports occurs {min_count} times: add reports, or lower min_count"
+            )
         numbers = {word: number for number, word in enumerate([*SPECIAL, *words])}
         tokenizer = library.Tokenizer(library.models.WordLevel(numbers, unk_token=SPECIAL[UNKNOWN]))
         tokenizer.pre_tokenizer = library.pre_tokenizers.WhitespaceSplit()
@@ -109,7 +111,7 @@ class ReportTokenizer:
         """The words up to the end token; begin and padding are no words."""
         numbers = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
         numbers = numbers[: numbers.index(END)] if END in numbers else numbers
-        return [self.tokenizer.id_to_token(number) for number in numbers if number not in (PADDING, BEGIN)]
+        return [str(self.tokenizer.id_to_token(number)) for number in numbers if number not in (PADDING, BEGIN)]
 
     def decode(self, tokens: Sequence[int] | Tensor) -> str:
         """A cleaned report of tokens ``(L,)``."""

@@ -94,7 +94,9 @@ def test_mimic_layout_tells_views_by_its_metadata(tmp_path):
         report_datalist(tmp_path, "training")
     metadata = "".join(f"{film},{view}\n" for film, *_, view in rows)
     (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text(f"dicom_id,ViewPosition\n{metadata}")
-    report = "                 FINAL REPORT\n EXAMINATION:  CHEST\n\n FINDINGS: \n \n Clear of ___\n lungs.\n\n IMPRESSION: Normal.\n"
+    report = (
+        "        FINAL REPORT\n EXAMINATION:  CHEST\n\n FINDINGS: \n \n Clear of ___\n lungs.\n\n IMPRESSION: Normal.\n"
+    )
     for film, study, subject, *_ in rows:
         folder = tmp_path / "files" / f"p{str(subject)[:2]}" / f"p{subject}"
         write_film(folder / f"s{study}" / f"{film}.jpg")
@@ -126,7 +128,7 @@ def test_a_folder_of_films_is_a_list_of_studies(tmp_path):
     for name in ("a.png", "ward/b.png"):
         write_film(tmp_path / name)
     assert study_datalist(tmp_path, "all") == [{"image": str(tmp_path / name)} for name in ("a.png", "ward/b.png")]
-    with pytest.raises(UserError, match="no list of studies that pairs its films"):
+    with pytest.raises(UserError, match="no list of studies that pairs films"):
         study_datalist(tmp_path, "all", ("image", "lateral"))
     with pytest.raises(UserError, match="has no reports"):
         report_datalist(tmp_path, "all")
