@@ -88,6 +88,6 @@ class PrepareReportBatch(PrepareBatch):
         if "tokens" not in batchdata:
             return image, None, (), {}
         tokens = batchdata["tokens"]
-        longest = int((tokens != PADDING).sum(dim=1).max())
+        longest = max((tokens != PADDING).sum(dim=1).tolist())
         tokens = tokens[:, :longest].to(device=device, non_blocking=non_blocking)
         return image, tokens[:, 1:], (tokens[:, :-1],), {}

@@ -55,3 +55,20 @@ def test_under_a_gradient_scaler_the_gradients_are_left_to_it(make_trainer) -> N
     parameter.grad = torch.full_like(parameter, torch.nan)
     guard(trainer)
     assert guard.skipped == 1 and parameter.grad is not None
+
+
+def test_between_looks_a_fused_optimiser_skips_the_same_steps(make_trainer, caplog) -> None:
+    weights, skipped, images = [], [], with_nan(5)
+    for look_every in (1, 3, 100):
+        guard = NonFiniteGuard(look_every=look_every)
+        trainer = make_trainer(lambda *_, guard=guard: [guard], epochs=3, images=images)
+        trainer.optimizer = torch.optim.AdamW(trainer.network.parameters(), lr=1e-3, fused=True)
+        with caplog.at_level(logging.WARNING):
+            trainer.run()
+        weights.append([parameter.detach().clone() for parameter in trainer.network.parameters()])
+        skipped.append([record.message.split(";")[0] for record in caplog.records])
+        caplog.clear()
+        assert guard.skipped == 3
+    assert skipped[0] == skipped[1] == skipped[2] and len(skipped[0]) == 3
+    for other in weights[1:]:
+        torch.testing.assert_close(other, weights[0], rtol=0, atol=0)
