@@ -1,4 +1,4 @@
-"""What is compared: the networks' sizes, and one training step of MONAI's masked autoencoder and of ours."""
+"""What is compared: the networks' sizes, and one training step of MONAI's masked autoencoder, a plain one and ours."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import torch
 from monai.networks.nets import MaskedAutoEncoderViT
 from torch import Tensor, nn
 
+from monai_mae_ext.bench.plain_mae import PlainMAE
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss
 from monai_mae_ext.networks import MaskedAutoencoder, patchify
 from monai_mae_ext.transforms.masking import RandomMasking
 
 __all__ = ["ARMS", "CASES", "Case", "TrainingStep"]
 
-ARMS = ("monai", "self", "cross")
+ARMS = ("monai", "torch", "self", "cross")
+THEIRS = ("monai", "torch")
 MASK_RATIO = 0.75
 DECODE_RATIO = {"self": 1.0, "cross": 1 / 3}
 
@@ -38,9 +40,12 @@ class Case:
     spatial_dims: int = 2
 
     def network(self, arm: str) -> nn.Module:
-        """A fresh network: MONAI's for ``"monai"``, else ours with the decoder ``arm``."""
+        """A fresh network: MONAI's for ``"monai"``, the paper's for ``"torch"``, else ours with the decoder ``arm``."""
         sizes = {name: value for name, value in vars(self).items() if name not in ("image_size", "batch_size")}
-        sizes |= {"in_channels": 1, "img_size": self.image_size, "qkv_bias": True}
+        sizes |= {"in_channels": 1, "img_size": self.image_size}
+        if arm == "torch":
+            return PlainMAE(masking_ratio=MASK_RATIO, **sizes)
+        sizes |= {"qkv_bias": True}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.meshgrid")
             if arm == "monai":
@@ -54,7 +59,9 @@ class Case:
 
 CASES = {
     "cxr_224": Case(224, 8, 768, 3072, 12, 12, 512, 2048, 8, 16),
+    "cxr_512": Case(512, 2, 768, 3072, 12, 12, 512, 2048, 8, 16),
     "cxr_1280": Case(1280, 1, 384, 1536, 4, 6, 192, 768, 2, 6),
+    "mri_96": Case(96, 4, 768, 3072, 12, 12, 576, 2304, 8, 16, spatial_dims=3),
     "ct_128": Case(128, 1, 384, 1536, 4, 6, 192, 768, 2, 6, patch_size=8, spatial_dims=3),
     "smoke": Case(64, 2, 24, 48, 2, 2, 16, 32, 1, 2),
 }
@@ -72,7 +79,7 @@ class TrainingStep:
         self.network = case.network(arm).to(device)
         self.images = case.images().to(device)
         self.patch_size = [case.patch_size] * case.spatial_dims
-        if arm != "monai":
+        if arm not in THEIRS:
             self.masking = RandomMasking(case.patch_size, MASK_RATIO, DECODE_RATIO[arm])
             self.criterion = MaskedReconstructionLoss(case.patch_size, normalize_targets=False)
         self.optimizer = torch.optim.AdamW(
@@ -85,17 +92,17 @@ class TrainingStep:
         self.optimizer.step()
 
     def predict(self) -> tuple[Tensor, Tensor]:
-        """Draw masks and predict: MONAI's tokens ``(B, N, P)`` and mask ``(B, N)``; our image and ``hidden (B, M)``."""
-        if self.arm == "monai":
+        """Draw masks and predict: their tokens ``(B, N, P)`` and mask ``(B, N)``; our image and ``hidden (B, M)``."""
+        if self.arm in THEIRS:
             return self.network(self.images)
         masks = [self.masking(image) for image in self.images]
         visible, hidden = (torch.stack(index).to(self.images.device) for index in zip(*masks, strict=True))
         return self.network(self.images, visible, hidden), hidden
 
     def loss(self) -> Tensor:
-        """Mean squared error on the hidden tokens; for MONAI as its user has to write it."""
+        """Mean squared error on the hidden tokens; for the others as their users have to write it."""
         predicted, hidden = self.predict()
-        if self.arm != "monai":
+        if self.arm not in THEIRS:
             return self.criterion(predicted, {"image": self.images, "hidden": hidden})
         error = (predicted - patchify(self.images, self.patch_size)).square().mean(-1)
         return (error * hidden).sum() / hidden.sum()

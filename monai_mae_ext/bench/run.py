@@ -28,9 +28,9 @@ def bench(
     rounds: int = 5,
     device: str = "cpu",
 ) -> None:
-    """Compare one training step of this package's masked autoencoder with MONAI's, and print a table.
+    """Compare one training step of this package's masked autoencoder with two others, and print a table.
 
-    Arms are ``monai`` (``MaskedAutoEncoderViT``), ``self`` (self-attention decoder, all hidden tokens predicted) and
+    Arms are ``monai`` (``MaskedAutoEncoderViT``), ``torch`` (the paper's recipe in torch's own layers), ``self`` (self-attention decoder, all hidden tokens predicted) and
     ``cross`` (cross-attention decoder, a quarter of all tokens predicted), with the same sizes, optimiser and float32
     arithmetic. They take turns, each in a process of its own. The table has, for one step (forward, loss, backward,
     AdamW): the median time with its spread; the speedup, a median over rounds of MONAI's time over the arm's; the peak
@@ -38,7 +38,7 @@ def bench(
     matrix-product rate that the step reaches.
 
     Args:
-        cases: names out of ``cxr_224`` (ViT-B), ``cxr_1280`` (a small ViT on 6400 tokens; MONAI needs about 6 GiB),
+        cases: names out of ``cxr_224`` and ``cxr_512`` (ViT-B), ``mri_96`` (ViT-B in 3-D, patch 16), ``cxr_1280`` (a small ViT on 6400 tokens; MONAI needs about 6 GiB),
             ``ct_128`` (the same ViT on the 4096 tokens of a superpatch) and ``smoke`` (tiny, to see that it runs).
         json: file to write the numbers to: ``{"machine": {...}, "cases": [{"case", "arms": [{"arm", "seconds",
             "seconds_min", "seconds_max", "peak_mib", "speedup", "memory_ratio", "flops_share"}]}]}``.
