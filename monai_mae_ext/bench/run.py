@@ -30,16 +30,17 @@ def bench(
 ) -> None:
     """Compare one training step of this package's masked autoencoder with two others, and print a table.
 
-    Arms are ``monai`` (``MaskedAutoEncoderViT``), ``torch`` (the paper's recipe in torch's own layers), ``self`` (self-attention decoder, all hidden tokens predicted) and
-    ``cross`` (cross-attention decoder, a quarter of all tokens predicted), with the same sizes, optimiser and float32
-    arithmetic. They take turns, each in a process of its own. The table has, for one step (forward, loss, backward,
-    AdamW): the median time with its spread; the speedup, a median over rounds of MONAI's time over the arm's; the peak
-    memory above the imported interpreter, in MiB and relative to MONAI's; the share of the machine's own float32
-    matrix-product rate that the step reaches.
+    Arms are ``monai`` (``MaskedAutoEncoderViT``), ``torch`` (the paper's recipe in torch's own layers), ``self``
+    (self-attention decoder, all hidden tokens predicted) and ``cross`` (cross-attention decoder, a quarter of all
+    tokens predicted), with the same sizes, optimiser and float32 arithmetic. They take turns, each in a process of its
+    own. The table has, for one step (forward, loss, backward, AdamW): the median time with its spread; the speedup, a
+    median over rounds of MONAI's time over the arm's; the peak memory above the imported interpreter, in MiB and
+    relative to MONAI's; the share of the machine's own float32 matrix-product rate that the step reaches.
 
     Args:
-        cases: names out of ``cxr_224`` and ``cxr_512`` (ViT-B), ``mri_96`` (ViT-B in 3-D, patch 16), ``cxr_1280`` (a small ViT on 6400 tokens; MONAI needs about 6 GiB),
-            ``ct_128`` (the same ViT on the 4096 tokens of a superpatch) and ``smoke`` (tiny, to see that it runs).
+        cases: names out of ``cxr_224`` and ``cxr_512`` (ViT-B), ``mri_96`` (ViT-B on tokens of 16 voxels), ``cxr_1280``
+            (a small ViT on 6400 tokens; MONAI needs about 6 GiB), ``ct_128`` (the same ViT on the 4096 tokens of a
+            superpatch) and ``smoke`` (tiny, to see that it runs).
         json: file to write the numbers to: ``{"machine": {...}, "cases": [{"case", "arms": [{"arm", "seconds",
             "seconds_min", "seconds_max", "peak_mib", "speedup", "memory_ratio", "flops_share"}]}]}``.
         rounds: timed steps of every arm, after one to warm up.

@@ -66,7 +66,7 @@ class NonFiniteGuard:
         fused = engine.optimizer.defaults.get("fused") and whole is norm
         look_every = self.look_every or (1 if bad.device.type == "cpu" else 32)
         if fused and not scaled and look_every > 1:
-            engine.optimizer.found_inf = bad
+            engine.optimizer.found_inf = bad  # type: ignore[attr-defined]
         if len(self.unseen) >= look_every or not (fused or scaled):
             if self.look(engine) and not scaled:
                 engine.optimizer.zero_grad(set_to_none=True)
