@@ -23,7 +23,12 @@ TINY = {
     "mri_tumor_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
     "mri_tumor_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
 }
-SHORT = {"C": "cxr_disease_classification", "P": "ct_superpatch_pretraining", "S": "ct_multiorgan_segmentation"}
+SHORT = {
+    "C": "cxr_disease_classification",
+    "P": "ct_superpatch_pretraining",
+    "R": "cxr_report_generation",
+    "S": "ct_multiorgan_segmentation",
+}
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))] if "```" in path.read_text()]
 CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
@@ -34,7 +39,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # and tests/test_mri_benchmarks.py and tests/clinic/test_active_learning.py run them in small.
 LONG = re.compile(
     r"python -m benchmarks\."
-    r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|active_learning) "
+    r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|active_learning|"
+    r"report_generation) "
 )
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
