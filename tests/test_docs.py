@@ -148,7 +148,8 @@ def test_commands_of_model_cards(card: Path, films: Path, volumes: Path, brains:
     lines = [shrunk(line, bundle.name) for line in commands(card, "bash")]
     data = {"cxr": films, "ct": volumes, "mri": brains}[bundle.name.partition("_")[0]]
     run_page(bundle, [line.replace("--dataset_dir DIR", f"--dataset_dir {data}") for line in lines])
-    pictures = [path for kind in ("panel", "saliency", "overlay") for path in (bundle / "eval").rglob(f"*_{kind}.png")]
+    kinds = ("panel", "saliency", "overlay", "report")
+    pictures = [path for kind in kinds for path in (bundle / "eval").rglob(f"*_{kind}.png")]
     assert (bundle / "models" / "model.pt").is_file() and pictures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Optional
 
@@ -28,6 +29,8 @@ class ReportGenerator(nn.Module):
         n_views: films of a study; each is encoded alone, and told apart by a learned vector.
         text_width, text_layers, text_heads: the decoder's.
         text_dropout: of its embeddings.
+        standardize: give the decoder each feature of each token as its deviation from that of the films at the same
+            place (a batch norm without weights): most of a token is what all films have there.
         others: as in ``MaskedEncoder``.
     """
 
@@ -47,6 +50,7 @@ class ReportGenerator(nn.Module):
         text_layers: int = 3,
         text_heads: int = 8,
         text_dropout: float = 0.1,
+        standardize: bool = False,
         qkv_bias: bool = True,
         positions: str = "sincos",
         stem: str = "linear",
@@ -65,6 +69,8 @@ class ReportGenerator(nn.Module):
             spatial_dims, 1, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
             qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing, attention,
         )  # fmt: skip
+        n_features = n_views * math.prod(self.encoder.grid) * hidden_size
+        self.standardize = nn.BatchNorm1d(n_features, eps=1e-6, affine=False) if standardize else nn.Identity()
         self.project = nn.Linear(hidden_size, text_width)
         self.views = nn.Parameter(torch.zeros(1, n_views, 1, text_width))
         self.decoder = DecoderOnlyTransformer(
@@ -80,6 +86,7 @@ class ReportGenerator(nn.Module):
 
     def context(self, features: Tensor) -> Tensor:
         """What the decoder looks at, ``(B, V * N, text_width)``."""
+        features = self.standardize(features.flatten(1)).reshape(features.shape)
         return (self.project(features) + self.views).flatten(1, 2)
 
     def forward(self, image: Tensor, tokens: Optional[Tensor] = None) -> Tensor:  # noqa: UP045

@@ -87,6 +87,18 @@ def test_each_view_is_encoded_alone_and_known_by_its_place():
     assert not torch.allclose(network(image), swapped)
 
 
+def test_standardised_the_decoder_sees_how_a_film_differs_from_others():
+    network = small(standardize=True)
+    with torch.no_grad():
+        features = network.features(torch.randn(16, 1, 32, 32))
+        network.project = torch.nn.Identity()
+        network.views.zero_()
+        network.views.data = network.views[..., :1]
+        deviation = network.train().context(features)
+    torch.testing.assert_close(deviation.mean(0), torch.zeros(4, 16), rtol=0, atol=1e-4)
+    torch.testing.assert_close(deviation.std(0, correction=0), torch.ones(4, 16), rtol=0, atol=1e-2)
+
+
 def test_it_starts_from_a_pretrained_encoder(tmp_path):
     mae = MaskedAutoencoder(
         2, 1, 32, 16, hidden_size=16, mlp_dim=32, num_layers=1, num_heads=2, decoder_hidden_size=8, decoder_mlp_dim=16,
