@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +13,9 @@ from itertools import chain
 from typing import Any
 
 from monai.data import CacheDataset
-from monai.transforms import RandomizableTrait, Transform
 from tqdm import tqdm
 
+from monai_mae_ext.data.disk_cache import DiskCache, is_random
 from monai_mae_ext.data.epoch_order import SeededDraws
 from monai_mae_ext.errors import UserError, user_error_behind
 
@@ -33,6 +35,8 @@ class TolerantCacheDataset(SeededDraws, CacheDataset):
 
     Args:
         max_bad_files: how many bad items are put up with.
+        cache_dir: where items are kept on disk, mapped into memory when they are used, instead of ``cache_rate`` of
+            them in main memory: see ``DiskCache``.
 
     Raises:
         UserError: (when cached or fetched) with the first names, for more bad items than that, or no good one.
@@ -49,18 +53,22 @@ class TolerantCacheDataset(SeededDraws, CacheDataset):
         copy_cache: bool = True,
         runtime_cache: bool | str = False,
         max_bad_files: int = 20,
+        cache_dir: str | os.PathLike | None = None,
     ) -> None:
         self.max_bad_files = max_bad_files
+        self.disk: DiskCache | None = None
         super().__init__(
             data,
             transform,
             cache_num=cache_num,
-            cache_rate=cache_rate,
+            cache_rate=cache_rate if cache_dir is None else 0.0,
             num_workers=num_workers,
             progress=progress,
             copy_cache=copy_cache,
             runtime_cache=runtime_cache,
         )
+        if cache_dir is not None:
+            self.disk = DiskCache(cache_dir, self.transform)
 
     def set_data(self, data: Sequence) -> None:
         """Take other data, and forget which items were bad."""
@@ -80,11 +88,16 @@ class TolerantCacheDataset(SeededDraws, CacheDataset):
         for candidate in chain(range(idx, len(self)), range(idx)):
             if not self.bad[candidate]:
                 try:
-                    return super()._load_cache_item(candidate)
+                    return self.load_or_recall(candidate)
                 except Exception as caught:
                     error = caught
                     self.note_bad(candidate, error)
         raise self.too_many_bad(error) from error
+
+    def load_or_recall(self, index: int) -> Any:
+        """An item behind the deterministic transforms, from the disk if it is there."""
+        make = functools.partial(super()._load_cache_item, index)
+        return make() if self.disk is None else self.disk.item(self.data[index], make)
 
     def _transform(self, index: int) -> Any:
         index %= len(self)
@@ -92,9 +105,7 @@ class TolerantCacheDataset(SeededDraws, CacheDataset):
         if index < self.cache_num:
             return super()._transform(index)
         item = self._load_cache_item(index)
-        first_random = self.transform.get_index_of_first(
-            lambda transform: isinstance(transform, RandomizableTrait) or not isinstance(transform, Transform)
-        )
+        first_random = self.transform.get_index_of_first(is_random)
         return item if first_random is None else self.transform(item, start=first_random)
 
     def note_bad(self, index: int, error: Exception) -> None:

@@ -1,0 +1,131 @@
+"""Items on disk: made once, for these contents and these transforms; whole or not there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, LoadImaged, RandFlipd, ScaleIntensityd
+from PIL import Image
+
+from monai_mae_ext.data import RadiographReader, TolerantCacheDataset
+from monai_mae_ext.data.disk_cache import DiskCache
+from monai_mae_ext.errors import UserError
+
+
+def write_films(folder: Path, count: int = 3) -> list[dict]:
+    folder.mkdir(exist_ok=True)
+    items = []
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(folder / f"film{number}.png")
+        items.append({"image": str(folder / f"film{number}.png"), "label": (number, 1)})
+    return items
+
+
+def transforms(high: float = 1.0) -> Compose:
+    return Compose([
+        LoadImaged("image", RadiographReader, ensure_channel_first=True),
+        ScaleIntensityd("image", 0.0, high),
+        RandFlipd("image", prob=0.5),
+    ])  # fmt: skip
+
+
+def dataset(items: list[dict], folder: Path, high: float = 1.0) -> TolerantCacheDataset:
+    return TolerantCacheDataset(items, transforms(high), progress=False, cache_dir=folder)
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*.pt")}
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """Names of the films that are decoded from now on."""
+    names: list[str] = []
+    original = RadiographReader.get_data
+    monkeypatch.setattr(
+        RadiographReader, "get_data", lambda self, img: (names.append(Path(img[0]).name), original(self, img))[1]
+    )
+    return names
+
+
+def test_items_are_those_of_the_transforms_and_are_decoded_once(tmp_path, decoded):
+    items = write_films(tmp_path / "films")
+    plain = TolerantCacheDataset(items, transforms(), cache_rate=0.0, progress=False)
+    plain.epoch_seed = 5
+    wanted = [plain[index] for index in range(3)]
+    decoded.clear()
+    for _ in range(2):
+        cached = dataset(items, tmp_path / "cache")
+        cached.epoch_seed = 5
+        for _, (index, item) in zip(range(4), [*enumerate(wanted), (0, wanted[0])], strict=True):
+            found = cached[index]
+            assert torch.equal(found["image"], item["image"]) and found["label"] == item["label"]
+            assert isinstance(found["image"], MetaTensor)
+            assert found["image"].meta["filename_or_obj"] == item["image"].meta["filename_or_obj"]
+            assert torch.equal(found["image"].affine, item["image"].affine)
+    assert sorted(decoded) == ["film0.png", "film1.png", "film2.png"] and len(entries(tmp_path / "cache")) == 3
+
+
+def test_what_is_written_to_an_item_stays_out_of_the_file(tmp_path):
+    (item, *_) = write_films(tmp_path / "films")
+    cached = dataset([item], tmp_path / "cache")
+    cached.epoch_seed = 1
+    before = cached[0]["image"].clone()
+    cached[0]["image"].fill_(9.0)
+    assert torch.equal(cached[0]["image"], before)
+
+
+def test_changed_files_values_and_transforms_are_made_anew_and_moved_files_are_not(tmp_path, decoded):
+    items = write_films(tmp_path / "films", 1)
+    dataset(items, tmp_path / "cache")[0]
+    assert dataset(items, tmp_path / "cache", high=2.0)[0]["image"].max() == 2.0
+    assert dataset([items[0] | {"label": (7, 7)}], tmp_path / "cache")[0]["label"] == (7, 7)
+    assert len(decoded) == 3
+    shutil.move(tmp_path / "films", tmp_path / "moved")
+    moved = [items[0] | {"image": str(tmp_path / "moved" / "film0.png")}]
+    assert dataset(moved, tmp_path / "cache")[0]["image"].meta["filename_or_obj"] == moved[0]["image"]
+    assert len(decoded) == 3
+    pixels = np.full((8, 8), 3, np.uint8)
+    pixels[0, 0] = 4
+    Image.fromarray(pixels).save(tmp_path / "moved" / "film0.png")
+    os.utime(tmp_path / "moved" / "film0.png", (1, 1))
+    assert sorted(dataset(moved, tmp_path / "cache")[0]["image"].unique().tolist()) == [0.0, 1.0]
+    assert len(decoded) == 4
+
+
+def test_a_damaged_entry_is_made_again_and_a_broken_film_leaves_none(tmp_path, decoded, caplog):
+    items = write_films(tmp_path / "films", 2)
+    good = dataset(items, tmp_path / "cache")[0]["image"].as_tensor().flatten().sort().values
+    (path,) = (tmp_path / "cache").rglob("*.pt")
+    path.write_bytes(path.read_bytes()[:100])
+    with caplog.at_level(logging.WARNING):
+        again = dataset(items, tmp_path / "cache")[0]["image"]
+    assert torch.equal(again.as_tensor().flatten().sort().values, good) and "is made again" in caplog.text
+    Path(items[1]["image"]).write_bytes(b"no film")
+    cached = dataset(items, tmp_path / "cache")
+    assert torch.equal(cached[1]["image"].as_tensor().flatten().sort().values, good), "the next good one takes its place"
+    assert len(entries(tmp_path / "cache")) == 1 and not list((tmp_path / "cache").rglob(".*"))
+
+
+def test_tensors_are_mapped_not_read(tmp_path):
+    cache = DiskCache(tmp_path / "cache", transforms())
+    big = {"image": MetaTensor(torch.zeros(1, 64, 256, 256))}
+    tensor = cache.item({"image": "a"}, lambda: big)["image"]
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("mapped files are listed in /proc, which this system has not")
+    assert str(tmp_path / "cache") in maps.read_text() and tensor.shape == (1, 64, 256, 256)
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(UserError, match="cache is no folder: give cache_dir another"):
+        dataset(write_films(tmp_path / "films"), tmp_path / "cache")
