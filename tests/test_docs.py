@@ -36,11 +36,12 @@ SET_UP = re.compile(r"make (quickstart|test|test-clinic|release)\b|python3 -m ve
 SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they are stopped; tests/label starts them
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
-# and tests/test_mri_benchmarks.py and tests/clinic/test_active_learning.py run them in small.
+# and tests/test_mri_benchmarks.py, tests/test_report_benchmark.py, tests/test_data_benchmark.py
+# and tests/clinic/test_active_learning.py run them in small.
 LONG = re.compile(
     r"python -m benchmarks\."
     r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|active_learning|"
-    r"report_generation) "
+    r"report_generation|data_loading) "
 )
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {

@@ -63,7 +63,7 @@ class TolerantCacheDataset(SeededDraws, CacheDataset):
             cache_num=cache_num,
             cache_rate=cache_rate if cache_dir is None else 0.0,
             num_workers=num_workers,
-            progress=progress,
+            progress=progress and cache_dir is None,
             copy_cache=copy_cache,
             runtime_cache=runtime_cache,
         )

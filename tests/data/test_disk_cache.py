@@ -111,7 +111,9 @@ def test_a_damaged_entry_is_made_again_and_a_broken_film_leaves_none(tmp_path, d
     assert torch.equal(again.as_tensor().flatten().sort().values, good) and "is made again" in caplog.text
     Path(items[1]["image"]).write_bytes(b"no film")
     cached = dataset(items, tmp_path / "cache")
-    assert torch.equal(cached[1]["image"].as_tensor().flatten().sort().values, good), "the next good one takes its place"
+    assert torch.equal(cached[1]["image"].as_tensor().flatten().sort().values, good), (
+        "the next good one takes its place"
+    )
     assert len(entries(tmp_path / "cache")) == 1 and not list((tmp_path / "cache").rglob(".*"))
 
 
