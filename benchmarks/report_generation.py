@@ -113,7 +113,7 @@ def validation_bleu(run: Run, out: Path) -> float:
 
 def mention_counts(run: Run, out: Path) -> np.ndarray:
     """Hits, findings mentioned and findings present of each test film: ``(3, N)``."""
-    table = pd.read_csv(run.folder(out) / "test" / "per_image.csv")
+    table = pd.read_csv(run.folder(out) / "test" / "per_image.csv", keep_default_na=False)
     said, truly = (np.array([find_mentions(text) for text in table[key]]) for key in ("generated", "reference"))
     return np.stack([said & truly, said, truly]).sum(-1)
 

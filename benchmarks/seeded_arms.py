@@ -86,8 +86,10 @@ def markdown(rows: Sequence[Mapping[str, Any]], baseline: str, score: str = "AUC
     return "\n".join(lines)
 
 
-def save_dots(path: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], label: str) -> None:
-    """One panel a table: a dot a seed, runs of one seed joined, a bar at the mean."""
+def save_dots(
+    path: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], label: str, chance: float | None = None
+) -> None:
+    """One panel a table: a dot a seed, runs of one seed joined, a bar at the mean, a line at ``chance``."""
     figure = Figure(figsize=(3.2 * len(tables) + 0.6, 3.6), dpi=110, layout="constrained")
     for axis, (title, rows) in zip(
         figure.subplots(1, len(tables), sharey=True, squeeze=False)[0], tables.items(), strict=True
@@ -95,7 +97,8 @@ def save_dots(path: str | Path, tables: Mapping[str, Sequence[Mapping[str, Any]]
         places = np.arange(len(rows))
         axis.plot(places, [row["seeds"] for row in rows], "o-", color="0.55", linewidth=0.7, markersize=5)
         axis.hlines([row["mean"] for row in rows], places - 0.25, places + 0.25, color="tab:red", linewidth=2.5)
-        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
+        if chance is not None:
+            axis.axhline(chance, color="0.6", linestyle=":", linewidth=1)
         axis.set(xticks=places, xlim=(-0.5, len(rows) - 0.5), title=title)
         axis.set_xticklabels([row["arm"].replace(" ", "\n") for row in rows])
         axis.title.set_fontsize(10)

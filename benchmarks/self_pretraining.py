@@ -194,7 +194,7 @@ def main(dataset_dir: str, out: str = "runs/self_pretraining", protocols: tuple[
             print(f"\n{protocol}\n\n{markdown(reports[protocol], 'scratch')}", flush=True)
     with atomic_write(root / "report.json") as path:
         path.write_text(json.dumps(reports, indent=4) + "\n")
-    save_dots(root / "report.png", reports, "mean AUC on the test films")
+    save_dots(root / "report.png", reports, "mean AUC on the test films", chance=0.5)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.data.utils import pickle_hashing
-from monai.transforms import Compose, RandomizableTrait, Transform
+from monai.transforms import Compose, EnsureTyped, RandomizableTrait, Transform
 
+import monai_mae_ext
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 
@@ -32,8 +34,10 @@ class DiskCache:
 
     So a file that changes is decoded again, one that only moves is not, and items of other transforms lie beside each
     other. Entries appear whole or not at all; one that cannot be read is made again. Several processes may share a
-    folder. Tensors come back mapped: only what is cropped out of them is read from disk, and what is written to them
-    stays in memory. Of metadata plain values, arrays and tensors are kept, of applied operations nothing.
+    folder, whatever their devices. Tensors come back mapped: only what is cropped out of them is read from disk, and
+    what is written to them stays in memory; those that the transforms bring to a device are brought there. Of metadata
+    plain values, arrays and tensors are kept, of applied operations nothing. Where an entry cannot be written, for want
+    of space, that is said once, and items are made each time.
 
     Args:
         folder: made if it is missing; what is not needed any more can be deleted at any time, even all of it.
@@ -47,10 +51,15 @@ class DiskCache:
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"{self.folder} is no folder: give cache_dir another")
-        versions = f"{monai.__version__} {torch.__version__}"
-        first_random = transform.get_index_of_first(is_random)
-        fixed = transform.transforms[:first_random]
+        versions = f"{monai.__version__} {torch.__version__} {monai_mae_ext.__version__}"
+        fixed = deepcopy(list(transform.transforms[: transform.get_index_of_first(is_random)]))
+        self.devices: dict[Any, Any] = {}
+        for one in fixed:
+            if isinstance(one, EnsureTyped):
+                self.devices |= dict.fromkeys(one.keys, one.converter.device)
+                one.converter.device = None
         self.recipe = hashlib.sha256(versions.encode() + pickle_hashing(fixed)).hexdigest()
+        self.full = False
 
     def item(self, source: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """What ``make`` makes of an item of the data list, or made of it once."""
@@ -59,13 +68,30 @@ class DiskCache:
         path = self.folder / name[:2] / f"{name}.pt"
         if path.is_file():
             try:
-                return restore(torch.load(path, mmap=True, weights_only=True), source)
+                return self.recall(path, source)
             except Exception as error:
                 logger.warning("%s cannot be read (%s) and is made again", path, type(error).__name__)
-        made = {key: stored(value) for key, value in make().items()}
-        with atomic_write(path) as temporary:
-            torch.save(made, temporary)
-        return restore(torch.load(path, mmap=True, weights_only=True), source)
+        made = make()
+        try:
+            with atomic_write(path) as temporary:
+                torch.save({key: stored(value) for key, value in made.items()}, temporary)
+        except (OSError, RuntimeError) as error:  # torch has its own error for a full disk
+            if not self.full:
+                logger.warning("%s takes no more items (%s): what is missing is made each time", self.folder, error)
+            self.full = True
+            return dict(made)
+        return self.recall(path, source)
+
+    def recall(self, path: Path, source: Mapping[str, Any]) -> dict[str, Any]:
+        """An entry as the transforms made it, on its device; files have the names that they have now."""
+        item = {}
+        for key, value in torch.load(path, mmap=True, weights_only=True).items():
+            if isinstance(value, dict) and set(value) == {"tensor", "meta"}:
+                named = isinstance(source.get(key), str | os.PathLike)
+                meta = value["meta"] | ({"filename_or_obj": str(source[key])} if named else {})
+                value = MetaTensor(value["tensor"], meta=meta)
+            item[key] = value.to(self.devices[key]) if self.devices.get(key) else value
+        return item
 
     def identity(self, value: Any) -> Any:
         """The contents of a file or folder, by their hash; anything else as it is."""
@@ -118,14 +144,3 @@ def as_plain(value: Any) -> Any:
         parts = [as_plain(one) for one in value]
         return parts if all(part is not None for part in parts) else None
     return value if isinstance(value, str | bool | int | float | torch.Tensor) else None
-
-
-def restore(made: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """An item as the transforms made it; files have the names that they have now."""
-    item = {}
-    for key, value in made.items():
-        if isinstance(value, dict) and set(value) == {"tensor", "meta"}:
-            name = {"filename_or_obj": str(source[key])} if isinstance(source.get(key), str | os.PathLike) else {}
-            value = MetaTensor(value["tensor"], meta=value["meta"] | name)
-        item[key] = value
-    return item

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_mae_ext.data.radiograph_datalist import radiograph_datalist
-from monai_mae_ext.data.report_layouts import FRONTAL, read_studies
+from monai_mae_ext.data.report_layouts import FRONTAL, LATERAL, read_studies
 from monai_mae_ext.data.sections import Case, cases_of, check_section, open_dataset_dir, position_of
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.reports import clean_report
@@ -50,6 +50,7 @@ def report_datalist(
     if not 0 < report_fraction <= 1:
         raise UserError(f"report_fraction is above 0 and at most 1, got {report_fraction}")
     root = open_dataset_dir(dataset_dir)
+    check_views(views)
     studies = read_studies(root, part)
     if studies is None:
         raise UserError(
@@ -79,9 +80,11 @@ def study_datalist(
     """List what reports are to be written for: studies with or without report, or the films of any folder.
 
     Args and errors are those of ``report_datalist``; where a folder has no layout with reports, each film that
-    ``radiograph_datalist`` finds is a study of one view.
+    ``radiograph_datalist`` finds is a study of one view. A study that lacks a film is listed, with a path that says so:
+    it is to get a reason in the place of a report.
     """
     root = open_dataset_dir(dataset_dir)
+    check_views(views)
     studies = read_studies(root, "findings")
     if studies is None:
         if len(views) > 1:
@@ -91,9 +94,17 @@ def study_datalist(
             )
         films = radiograph_datalist(root, section, validation_fraction, seed)
         return [{FRONTAL: film["image"]} for film in films]
-    complete = complete_studies(studies, views, root)
-    chosen = section_of_studies(complete, section, validation_fraction, seed, root)
-    return sorted(({view: study.item[view] for view in views} for study in chosen), key=lambda item: item[FRONTAL])
+    chosen = section_of_studies(studies, section, validation_fraction, seed, root)
+    items = [
+        {view: study.item.get(view) or str(root / f"{study.patient}: no film of the view {view}") for view in views}
+        for study in chosen
+    ]
+    return sorted(items, key=lambda item: item[FRONTAL])
+
+
+def check_views(views: Sequence[str]) -> None:
+    if tuple(views) not in ((FRONTAL,), (FRONTAL, LATERAL)):
+        raise UserError(f"views are ['{FRONTAL}'] or ['{FRONTAL}', '{LATERAL}'], got {list(views)}")
 
 
 def complete_studies(studies: Sequence[Case], views: Sequence[str], root: Path) -> list[Case]:

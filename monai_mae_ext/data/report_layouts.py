@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from monai_mae_ext.data.radiograph import RADIOGRAPH_SUFFIXES
 from monai_mae_ext.data.sections import Case
 from monai_mae_ext.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 __all__ = ["FRONTAL", "LATERAL", "PARTS", "read_studies"]
 
 FRONTAL, LATERAL = "image", "lateral"
@@ -21,8 +24,15 @@ PARTS = ("findings", "impression")
 ANNOTATION = "annotation.json"
 MIMIC_SPLIT, MIMIC_METADATA = "mimic-cxr-2.0.0-split.csv", "mimic-cxr-2.0.0-metadata.csv"
 OFFICIAL = {"train": "training", "val": "validation", "validate": "validation", "test": "test"}
+MIMIC_SPLIT_COLUMNS = ("dicom_id", "study_id", "subject_id", "split")
+MIMIC_VIEW_COLUMNS = ("dicom_id", "ViewPosition")
 MIMIC_VIEWS = {"PA": FRONTAL, "AP": FRONTAL, "LATERAL": LATERAL, "LL": LATERAL}
-HEADING = re.compile(r"^[ \t]*([A-Z][A-Z /()]+):", re.MULTILINE)
+HEADING = re.compile(
+    r"^[ \t]*((?:FINAL REPORT|EXAM|INDICATION|CLINICAL|HISTORY|REASON|TECHNIQUE|COMPARISON|FINDINGS|IMPRESSION|"
+    r"CONCLUSION|RECOMMENDATION|NOTIFICATION|WET READ|ADDENDUM|PROCEDURE)[A-Z /()]*):",
+    re.MULTILINE,
+)
+"""Sections; subheadings such as ``LUNGS:`` stand inside of one."""
 
 
 def read_studies(root: Path, part: str) -> list[Case] | None:
@@ -40,9 +50,7 @@ def read_studies(root: Path, part: str) -> list[Case] | None:
         return list(annotated_studies(root))
     if split := find_table(root, MIMIC_SPLIT):
         return list(mimic_studies(root, split, part))
-    if reports := sorted(root.rglob("*.xml")):
-        return list(openi_studies(root, reports, part))
-    return None
+    return list(openi_studies(root, sorted(root.rglob("*.xml")), part)) or None
 
 
 def annotated_studies(root: Path) -> Iterator[Case]:
@@ -56,6 +64,8 @@ def annotated_studies(root: Path) -> Iterator[Case]:
         sections = json.loads(path.read_text(encoding="utf-8"))
         for name, entries in sections.items():
             for entry in entries:
+                if not isinstance(entry["image_path"], list):
+                    raise TypeError("image_path is a list of paths")
                 films = dict(zip((FRONTAL, LATERAL), entry["image_path"], strict=False))
                 item = {view: str(root / "images" / film) for view, film in films.items()}
                 patient = str(entry.get("subject_id", entry["id"].split("_")[0]))
@@ -71,13 +81,17 @@ def openi_studies(root: Path, reports: list[Path], part: str) -> Iterator[Case]:
     """Indiana University's films as OpenI gives them: an XML file a study, PNG films anywhere below.
 
     The XML does not tell views: as R2Gen does, the first film is taken for the frontal one, the second for the lateral.
+    XML files that name no films are something else.
     """
+    if not reports:
+        return
     films = {path.stem: str(path) for path in root.rglob("*") if path.suffix.lower()[1:] in RADIOGRAPH_SUFFIXES}
     for path in reports:
         try:
             study = ElementTree.parse(path)
         except ElementTree.ParseError as error:
-            raise UserError(f"{path} is no XML file ({error}): download it again, or take it away") from error
+            logger.warning("%s is left out, it is no XML (%s): download it again, or take it away", path, error)
+            continue
         names = [image.get("id", "") for image in study.iter("parentImage")]
         known = [films.get(name, str(root / f"{name}.png")) for name in names]
         texts = {text.get("Label", "").lower(): text.text for text in study.iter("AbstractText")}
@@ -90,9 +104,11 @@ def mimic_studies(root: Path, split: Path, part: str) -> Iterator[Case]:
     metadata = find_table(root, MIMIC_METADATA)
     if metadata is None:
         raise UserError(f"{root / MIMIC_METADATA} is missing beside {split.name}: it tells the views, download it too")
-    views = {row["dicom_id"]: MIMIC_VIEWS.get(row["ViewPosition"]) for row in read_table(metadata)}
+    views = {row["dicom_id"]: MIMIC_VIEWS.get(row["ViewPosition"]) for row in read_table(metadata, MIMIC_VIEW_COLUMNS)}
     studies: dict[tuple[str, str, str], dict[str, str]] = {}
-    for row in read_table(split):
+    for row in read_table(split, MIMIC_SPLIT_COLUMNS):
+        if row["split"] not in OFFICIAL:
+            raise UserError(f"{split} has the unknown split '{row['split']}': download it again")
         films = studies.setdefault((row["subject_id"], row["study_id"], row["split"]), {})
         if view := views.get(row["dicom_id"]):
             films.setdefault(view, row["dicom_id"])
@@ -108,10 +124,17 @@ def find_table(root: Path, name: str) -> Path | None:
     return next((path for path in (root / name, root / f"{name}.gz") if path.is_file()), None)
 
 
-def read_table(path: Path) -> Iterator[dict[str, str]]:
+def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV, packed or not, that has some columns; a ``UserError`` for one that has not."""
     opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="")
-    with opened as file:
-        yield from csv.DictReader(file)
+    try:
+        with opened as file:
+            rows = csv.DictReader(file)
+            if missing := set(columns).difference(rows.fieldnames or ()):
+                raise UserError(f"{path} has no column {', '.join(sorted(missing))}: download it again")
+            yield from rows
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} cannot be read ({error}): download it again") from error
 
 
 def find_film(folder: Path, name: str) -> Path:
@@ -121,7 +144,7 @@ def find_film(folder: Path, name: str) -> Path:
 
 
 def part_of(text: str, part: str) -> str | None:
-    """What stands under a heading such as ``FINDINGS:``, up to the next one."""
+    """What stands under a heading such as ``FINDINGS:``, or one of several parts, up to the next section."""
     pieces = HEADING.split(text)
-    found = [body for name, body in zip(pieces[1::2], pieces[2::2], strict=True) if name.lower().startswith(part)]
+    found = [body for name, body in zip(pieces[1::2], pieces[2::2], strict=True) if part.upper() in name]
     return " ".join(found) or None

@@ -73,7 +73,8 @@ def write_reports(
             probability, which favours short reports.
 
     Raises:
-        UserError: for fewer than one beam, or a length that the network has no positions for.
+        UserError: for fewer than one beam, a length that the network has no positions for, or probabilities that are
+            not finite.
     """
     longest = network.facts["max_length"] - 1
     max_length = longest if max_length is None else max_length
@@ -84,6 +85,8 @@ def write_reports(
         features = network.features(image)
         search = BeamSearch(CachedDecoder(network.decoder, network.context(features)), len(image), n_tokens, beams)
         search.run(max_length)
+        if not torch.isfinite(search.scores[:, 0]).all():
+            raise UserError("the network's probabilities are not finite: its weights or a film are damaged")
         return GeneratedReports(*search.best(length_penalty), features.mean(dim=(1, 2)))
 
 
@@ -114,6 +117,8 @@ class BeamSearch:
         logits, attention = self.decoder.step(self.tokens[..., -1])
         logits = logits[..., : self.n_tokens].float()
         logits[..., list(FORBIDDEN)] = -torch.inf
+        if self.tokens.shape[-1] == 1:  # no report is empty
+            logits[..., END] = -torch.inf
         steps = logits.log_softmax(dim=-1)
         ended = self.ended()
         steps = steps.masked_fill(ended[..., None], -torch.inf)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.encoder import MaskedEncoder
 from monai_mae_ext.networks.mae import initialize
+from monai_mae_ext.networks.standardize import Standardize
 
 __all__ = ["ViTClassifier"]
 
@@ -68,7 +69,7 @@ class ViTClassifier(nn.Module):
             spatial_dims, in_channels, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
             qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing, attention,
         )  # fmt: skip
-        self.standardize = nn.BatchNorm1d(hidden_size, eps=1e-6, affine=False) if standardize else nn.Identity()
+        self.standardize = Standardize(hidden_size) if standardize else nn.Identity()
         self.head = nn.Linear(hidden_size, num_classes)
         self.apply(initialize)
         nn.init.trunc_normal_(self.head.weight, std=HEAD_STD)

@@ -11,6 +11,7 @@ from monai.networks.nets import DecoderOnlyTransformer
 from torch import Tensor, nn
 
 from monai_mae_ext.networks.encoder import MaskedEncoder
+from monai_mae_ext.networks.standardize import Standardize
 from monai_mae_ext.reports.tokenizer import BEGIN
 
 __all__ = ["ReportGenerator"]
@@ -70,7 +71,7 @@ class ReportGenerator(nn.Module):
             qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing, attention,
         )  # fmt: skip
         n_features = n_views * math.prod(self.encoder.grid) * hidden_size
-        self.standardize = nn.BatchNorm1d(n_features, eps=1e-6, affine=False) if standardize else nn.Identity()
+        self.standardize = Standardize(n_features) if standardize else nn.Identity()
         self.project = nn.Linear(hidden_size, text_width)
         self.views = nn.Parameter(torch.zeros(1, n_views, 1, text_width))
         self.decoder = DecoderOnlyTransformer(

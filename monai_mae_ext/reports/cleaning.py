@@ -8,22 +8,24 @@ __all__ = ["clean_report", "readable_report", "sentences_of"]
 
 DE_IDENTIFIED = re.compile(r"\bx{2,}\b|_{2,}|\[\*\*.*?\*\*\]")
 """What stands where something was taken out: ``XXXX`` in OpenI, ``___`` in MIMIC-CXR, ``[** **]`` in older MIMIC."""
-ENUMERATION = re.compile(r"(?:^|(?<=[\s.]))\d+[.)](?=\s)")
+ENUMERATION = re.compile(r"(?:^|(?<=[\s.]))\d{1,2}\)(?=\s)")
+NUMBER_ALONE = re.compile(r"\d{1,2}")
+"""A sentence that is no more, as ``1.`` before the first of several."""
 WORDS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]\w*|\.")
 END = "."
 
 
 def clean_report(text: str) -> str:
-    """Words in lower case and full stops, parted by single blanks, as R2Gen cleans reports.
+    """Words in lower case and full stops, parted by single blanks, much as R2Gen cleans reports.
 
-    Marks of de-identification, numbers of enumerations and all other punctuation go; hyphens and slashes part words. A
-    line's end does not end a sentence, which the dictation's full stops do. Empty sentences go, the last one is ended.
+    Marks of de-identification, numbers of enumerations and all other punctuation go; hyphens and slashes part words.
+    Semicolons end sentences, ends of lines do not. Empty sentences go, the last one is ended.
     """
-    text = text.lower().replace("'", "").replace("?", END).replace("!", END)
+    text = re.sub("[?!;]", END, text.lower().replace("'", ""))
     text = ENUMERATION.sub(" ", DE_IDENTIFIED.sub(" ", text))
     sentences = [sentence.strip() for sentence in " ".join(WORDS.findall(text)).split(f" {END}")]
     sentences = [sentence.removeprefix(END).strip() for sentence in sentences]
-    return " ".join(f"{sentence} {END}" for sentence in sentences if sentence)
+    return " ".join(f"{sentence} {END}" for sentence in sentences if sentence and not NUMBER_ALONE.fullmatch(sentence))
 
 
 def sentences_of(text: str) -> list[str]:

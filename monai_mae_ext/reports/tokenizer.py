@@ -40,23 +40,23 @@ class ReportTokenizer:
 
     @classmethod
     def fit(cls, reports: Iterable[str], vocab_size: int, min_count: int = 3) -> ReportTokenizer:
-        """Number the words of cleaned reports, the most frequent first; equal counts by the alphabet.
+        """Number the words of cleaned reports, those of most reports first; equal counts by the alphabet.
 
         Args:
             reports: of the training section alone.
             vocab_size: how many tokens the network knows, special ones among them.
-            min_count: rarer words are unknown (R2Gen: 3 for IU X-ray, 10 for MIMIC-CXR).
+            min_count: words of fewer reports are unknown.
 
         Raises:
             UserError: if no word is frequent enough.
         """
         library = import_tokenizers()
-        counts = Counter(word for report in reports for word in report.split())
+        counts = Counter(word for report in reports for word in set(report.split()))
         words = [word for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
         words = [word for word in words if counts[word] >= min_count][: vocab_size - len(SPECIAL)]
         if not words:
             raise UserError(
-                f"no word of the training reports occurs {min_count} times: add reports, or lower min_count"
+                f"no word of the training reports is in {min_count} of them: add reports, or lower min_count"
             )
         numbers = {word: number for number, word in enumerate([*SPECIAL, *words])}
         tokenizer = library.Tokenizer(library.models.WordLevel(numbers, unk_token=SPECIAL[UNKNOWN]))
@@ -90,8 +90,8 @@ class ReportTokenizer:
     def load_or_fit(
         cls, path: str | os.PathLike, reports: Iterable[str], vocab_size: int, min_count: int = 3
     ) -> ReportTokenizer:
-        """Go on with the tokenizer of an earlier start of the same run, or make one and keep it in ``path``."""
-        if Path(path).is_file():
+        """Go on with the tokenizer of a run that has a checkpoint beside it, or make one and keep it in ``path``."""
+        if Path(path).is_file() and Path(path).with_name("last.pt").is_file():
             return cls.load(path, vocab_size)
         tokenizer = cls.fit(reports, vocab_size, min_count)
         tokenizer.save(path)

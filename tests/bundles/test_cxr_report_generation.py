@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from monai_mae_ext.data import report_datalist
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
+from monai_mae_ext.handlers.report_evaluation import another_patients, best_constant_f1
 from monai_mae_ext.metrics import bleu
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.reports import ReportTokenizer, clean_report
@@ -133,7 +135,7 @@ def test_two_views_make_one_report(films: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     done = run_bundle(NAME, "inferring", INFER, section="test", output_dir=tmp_path / "out", **keys)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert all(row["report"] or not row["reason"] for row in rows_of(tmp_path / "out" / "reports.csv"))
+    assert all(row["report"] and not row["reason"] for row in rows_of(tmp_path / "out" / "reports.csv"))
 
 
 def test_processes_share_the_studies(films: Path, tmp_path: Path) -> None:
@@ -153,3 +155,13 @@ def test_errors_take_one_line(trained: Path, films: Path, tmp_path: Path) -> Non
     shutil.copy(trained / "models" / "model.pt", tmp_path)
     done = run_bundle(NAME, "inferring", INFER, dataset_dir=films, ckpt_dir=tmp_path, output_dir=tmp_path / "o")
     assert done.returncode == 1 and "tokenizer.json: train with this bundle first" in done.stderr.splitlines()[-1]
+
+
+def test_controls_that_do_not_look_at_the_film() -> None:
+    ours, others = another_patients(["A", "A", "A", "B"])
+    assert all({n, m} & {3} for n, m in zip(ours, others, strict=True)) and len(ours) == 2
+    ours, others = another_patients([f"patient{n}" for n in range(9)])
+    assert sorted(ours) == sorted(others) == list(range(9)) and all(n != m for n, m in zip(ours, others, strict=True))
+    assert another_patients(["A", "A"]) == ([], [])
+    present = np.array([[1, 0, 1], [1, 0, 0], [0, 1, 0]])  # saying the first of all: 2 hits of 3 said, 4 there
+    assert best_constant_f1(present) == pytest.approx(max(2 * 2 / (3 + 4), 2 * 3 / (6 + 4), 2 * 4 / (9 + 4)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, LoadImaged, RandFlipd, ScaleIntensityd
+from monai.transforms import Compose, EnsureTyped, LoadImaged, RandFlipd, ScaleIntensityd
 from PIL import Image
 
 from monai_mae_ext.data import RadiographReader, TolerantCacheDataset
@@ -115,6 +115,31 @@ def test_a_damaged_entry_is_made_again_and_a_broken_film_leaves_none(tmp_path, d
         "the next good one takes its place"
     )
     assert len(entries(tmp_path / "cache")) == 1 and not list((tmp_path / "cache").rglob(".*"))
+
+
+def test_a_full_disk_costs_time_and_no_film(tmp_path, monkeypatch, caplog):
+    items = write_films(tmp_path / "films", 2)
+    cached = dataset(items, tmp_path / "cache")
+    monkeypatch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with caplog.at_level(logging.WARNING):
+        found = [cached[index]["image"].meta["filename_or_obj"] for index in (0, 1, 0)]
+    assert [Path(name).name for name in found] == ["film0.png", "film1.png", "film0.png"]
+    assert caplog.text.count("takes no more items") == 1 and not entries(tmp_path / "cache")
+
+
+def test_devices_share_entries_and_items_come_back_to_theirs(tmp_path):
+    items = write_films(tmp_path / "films", 1)
+
+    def on(device):
+        return DiskCache(
+            tmp_path / "cache", Compose([*transforms().transforms[:2], EnsureTyped("image", device=device)])
+        )
+
+    caches = [on(device) for device in (None, "cpu", "cuda:1", torch.device("cuda:0"))]
+    assert len({cache.recipe for cache in caches}) == 1
+    assert [cache.devices["image"] for cache in caches] == [None, "cpu", "cuda:1", torch.device("cuda:0")]
+    item = on("meta").item(items[0], lambda: {"image": MetaTensor(torch.ones(1, 8, 8))})
+    assert item["image"].device.type == "meta" and isinstance(item["image"], MetaTensor)
 
 
 def test_tensors_are_mapped_not_read(tmp_path):

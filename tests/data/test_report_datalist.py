@@ -59,9 +59,16 @@ def test_studies_without_a_view_or_a_report_are_left_out_and_counted(r2gen, capl
     assert "1 of 5 studies" in caplog.text and "have no findings" in caplog.text and "lack a film" in caplog.text
     assert len(report_datalist(r2gen, "training")) == 2
     assert len(study_datalist(r2gen, "training")) == 3  # no report is needed to write one
+    listed = study_datalist(r2gen, "training", ("image", "lateral"))
+    assert [Path(item["lateral"]).name for item in listed] == ["1.png"] * 3  # its absence is a reason to be told
+    del entries["train"][0]["image_path"][1]
+    (r2gen / "annotation.json").write_text(json.dumps(entries))
+    assert study_datalist(r2gen, "training", ("image", "lateral"))[0]["lateral"].endswith(
+        "CXR1: no film of the view lateral"
+    )
 
 
-def test_openi_layout_reads_xml_parts_and_splits_by_patient(tmp_path):
+def test_openi_layout_reads_xml_parts_and_splits_by_patient(tmp_path, caplog):
     for number in range(40):
         names = [f"CXR{number}_IM-{view}" for view in range(2)]
         images = "".join(f'<parentImage id="{name}"><caption>Chest</caption></parentImage>' for name in names)
@@ -79,8 +86,8 @@ def test_openi_layout_reads_xml_parts_and_splits_by_patient(tmp_path):
     with pytest.raises(UserError, match="the training section of .* is empty: 0 studies"):
         report_datalist(tmp_path, "training", part="impression")
     (tmp_path / "ecgen-radiology" / "0.xml").write_text("<eCitation>")
-    with pytest.raises(UserError, match=r"0\.xml is no XML file"):
-        report_datalist(tmp_path, "training")
+    assert sum(len(report_datalist(tmp_path, name)) for name in ("training", "validation", "test")) == 39
+    assert "0.xml is left out, it is no XML" in caplog.text
 
 
 def test_mimic_layout_tells_views_by_its_metadata(tmp_path):
@@ -95,7 +102,7 @@ def test_mimic_layout_tells_views_by_its_metadata(tmp_path):
     metadata = "".join(f"{film},{view}\n" for film, *_, view in rows)
     (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text(f"dicom_id,ViewPosition\n{metadata}")
     report = (
-        "        FINAL REPORT\n EXAMINATION:  CHEST\n\n FINDINGS: \n \n Clear of ___\n lungs.\n\n IMPRESSION: Normal.\n"
+        " FINAL REPORT\n EXAMINATION: CHEST\n\n FINDINGS: \n \n Clear of ___\n LUNGS: lungs.\n\n IMPRESSION: Normal.\n"
     )
     for film, study, subject, *_ in rows:
         folder = tmp_path / "files" / f"p{str(subject)[:2]}" / f"p{subject}"
@@ -104,7 +111,7 @@ def test_mimic_layout_tells_views_by_its_metadata(tmp_path):
     (tmp_path / "files" / "p10" / "p10000032" / "s51" / "d3.dcm").write_bytes(b"")
     one, two = report_datalist(tmp_path, "training")
     assert one["image"].endswith("s50/d1.jpg") and two["image"].endswith("s51/d3.dcm")
-    assert one["report"] == "clear of lungs ." and one["patient"] == "10000032"
+    assert one["report"] == "clear of lungs lungs ." and one["patient"] == "10000032"
     assert report_datalist(tmp_path, "validation", part="impression")[0]["report"] == "normal ."
     (both,) = report_datalist(tmp_path, "validation", ("image", "lateral"))
     assert both["image"].endswith("d5.jpg") and both["lateral"].endswith("d4.jpg")
@@ -128,6 +135,8 @@ def test_a_folder_of_films_is_a_list_of_studies(tmp_path):
     for name in ("a.png", "ward/b.png"):
         write_film(tmp_path / name)
     assert study_datalist(tmp_path, "all") == [{"image": str(tmp_path / name)} for name in ("a.png", "ward/b.png")]
+    (tmp_path / "notes.xml").write_text("<notes/>")
+    assert len(study_datalist(tmp_path, "all")) == 2, "other XML files are nobody's list"
     with pytest.raises(UserError, match="no list of studies that pairs films"):
         study_datalist(tmp_path, "all", ("image", "lateral"))
     with pytest.raises(UserError, match="has no reports"):
@@ -135,7 +144,11 @@ def test_a_folder_of_films_is_a_list_of_studies(tmp_path):
 
 
 def test_wrong_files_and_arguments_are_named(r2gen):
-    for wrong, message in (({"report_fraction": 0}, "report_fraction is above 0"), ({"part": "all"}, "report_part is")):
+    for wrong, message in (
+        ({"report_fraction": 0}, "report_fraction is above 0"),
+        ({"part": "all"}, "report_part is"),
+        ({"views": ["lateral"]}, "views are"),
+    ):
         with pytest.raises(UserError, match=message):
             report_datalist(r2gen, "training", **wrong)
     for text in ("[", "[]", '{"train": [{"id": "a"}]}', '{"holdout": [{"id": "a", "image_path": [], "report": ""}]}'):

@@ -31,13 +31,14 @@ def log_probabilities(network, image, words):
     """Of each of ``words``, by whole forward passes."""
     logits = network(image, torch.tensor([[BEGIN, *words[:-1]]]))[0]
     logits[:, list(FORBIDDEN)] = -torch.inf
+    logits[0, END] = -torch.inf
     return logits.log_softmax(-1)[torch.arange(len(words)), list(words)]
 
 
 def all_texts(length):
     """Every text of up to ``length`` tokens that ends, and every one that was cut off."""
     kinds = range(len(FORBIDDEN) + 1, WORDS)
-    for ended in range(length):
+    for ended in range(1, length):  # no report is empty
         yield from ((*words, END) for words in itertools.product(kinds, repeat=ended))
     yield from itertools.product(kinds, repeat=length)
 
@@ -66,7 +67,7 @@ def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
         while len(words) < 8 and END not in words:
             with torch.no_grad():
                 logits = network(image[number : number + 1], torch.tensor([[BEGIN, *words]]))[0, -1]
-            logits[list(FORBIDDEN)] = -torch.inf
+            logits[list(FORBIDDEN) + ([] if words else [END])] = -torch.inf
             words.append(int(logits.argmax()))
         tokens = found.tokens[number].tolist()
         assert tokens[: len(words)] == words and set(tokens[len(words) :]) <= {PADDING}
@@ -94,6 +95,14 @@ def test_numbers_that_the_tokenizer_has_not_are_never_written():
     image = torch.randn(2, 1, 32, 32)
     assert (write_reports(network, image, WORDS).tokens == WORDS - 1).all()
     assert (write_reports(network, image, WORDS - 1).tokens < WORDS - 1).all()
+
+
+def test_damaged_weights_are_told():
+    network = network_of(0)
+    with torch.no_grad():
+        network.project.weight[0, 0] = torch.nan
+    with pytest.raises(UserError, match="not finite"):
+        write_reports(network, torch.randn(2, 1, 32, 32), WORDS)
 
 
 def test_lengths_are_limited_and_the_network_is_left_as_it_was():

@@ -16,7 +16,11 @@ from monai_mae_ext.reports import clean_report, readable_report, sentences_of
         ("Compared to ___, no change", "compared to no change ."),
         ("Compared to [**2101-1-1**] no change.", "compared to no change ."),
         ("1. Clear lungs.\n2. No effusion.", "clear lungs . no effusion ."),
-        ("Nodule of 2.3 cm, right-sided; AP/PA.", "nodule of 2.3 cm right sided ap pa ."),
+        ("Nodule of 2.3 cm, right-sided; AP/PA.", "nodule of 2.3 cm right sided . ap pa ."),
+        (
+            "2) Unchanged since 2012. It measures 2.5. Grade is 2. Clear.",
+            "unchanged since 2012 . it measures 2.5 . grade is 2 . clear .",
+        ),
         ("No effusion..  Clear lungs?  ", "no effusion . clear lungs ."),
         ("There's no pneumothorax\nor effusion.", "theres no pneumothorax or effusion ."),
         ("XXXX.", ""),

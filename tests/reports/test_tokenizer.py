@@ -12,7 +12,7 @@ REPORTS = ["the heart is large .", "the lungs are clear .", "the heart is normal
 def test_words_are_numbered_by_how_often_they_occur():
     tokenizer = ReportTokenizer.fit(REPORTS, 100)
     assert len(tokenizer) == 4 + len(set(" ".join(REPORTS).split()))
-    assert tokenizer.encode("the . heart", 6).tolist()[:3] == [1, 5, 4]  # "." occurs 12 times, "the" 9 times
+    assert tokenizer.encode("the . is", 6).tolist()[:4] == [1, 5, 4, 7]  # in 9, 9 and 6 reports, as "heart" is
     assert tokenizer.encode("the heart", 6).tolist()[3:] == [2, 0, 0]
 
 
@@ -40,10 +40,16 @@ def test_rare_words_and_words_beyond_the_vocabulary_are_unknown():
 def test_a_run_goes_on_with_the_tokenizer_it_began_with(tmp_path):
     path = tmp_path / "models" / "tokenizer.json"
     first = ReportTokenizer.load_or_fit(path, REPORTS, 100)
+    (path.parent / "last.pt").touch()
     second = ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100)
     assert second.encode("the heart", 5).tolist() == first.encode("the heart", 5).tolist()
     with pytest.raises(UserError, match=r"tokenizer\.json has 15 tokens, the network 9: set the vocab_size"):
         ReportTokenizer.load_or_fit(path, REPORTS, 9)
+    (path.parent / "last.pt").unlink()  # nothing was trained with it
+    assert ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100).words([5, 6]) == [
+        "altogether",
+        "other",
+    ]
 
 
 def test_other_files_are_refused(tmp_path):
