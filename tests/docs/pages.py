@@ -1,28 +1,17 @@
-"""Every command of the README and the docs is run, page by page, in a folder like a user's."""
+"""The commands of the README and the docs, made small, and run in a folder like a user's."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from tests.delivery.conftest import TINY as OVERLAYS
 from tests.processes import run_module
 
-ROOT = Path(__file__).parents[1]
-TINY = {
-    "cxr_mae_pretraining": ROOT / "tests" / "bundles" / "tiny.json",
-    "cxr_disease_classification": ROOT / "tests" / "bundles" / "tiny_classifier.json",
-    "cxr_report_generation": ROOT / "tests" / "bundles" / "tiny_report.json",
-    "ct_superpatch_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
-    "ct_multiorgan_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
-    "mri_tumor_pretraining": ROOT / "tests" / "bundles" / "tiny_superpatch.json",
-    "mri_tumor_segmentation": ROOT / "tests" / "bundles" / "tiny_segmenter.json",
-}
+ROOT = Path(__file__).parents[2]
+TINY = {name: ROOT / "tests" / "bundles" / overlay for name, overlay in OVERLAYS.items()}
 SHORT = {
     "C": "cxr_disease_classification",
     "P": "ct_superpatch_pretraining",
@@ -34,7 +23,6 @@ CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
 SET_UP = re.compile(r"make (quickstart|test|test-clinic|release)\b|python3 -m venv|\. \.venv|python -m pip install")
 SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they are stopped; tests/label starts them
-LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 # Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
 # and tests/test_mri_benchmarks.py, tests/test_report_benchmark.py, tests/test_data_benchmark.py
 # and tests/clinic/test_active_learning.py run them in small.
@@ -63,7 +51,6 @@ SMALLER = {
     "image_size": "",
     "profiles": "\"['fine']\"",
 }
-pytestmark = pytest.mark.bundle
 
 
 def commands(page: Path, language: str) -> list[str]:
@@ -117,51 +104,3 @@ def run_page(folder: Path, lines: list[str]) -> str:
         assert done.returncode == 0, f"{module} {arguments}\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
         printed.append(done.stdout)
     return "".join(printed)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> None:
-    for name in ("bundles", "README.md", "benchmarks", "examples", "tests"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    for place, data in (("runs/cxr/films", films), ("runs/ct/scans", volumes)):
-        if not any(f"phantoms --out_dir {place}" in line for line in commands(page, "bash")):
-            (tmp_path / place).parent.mkdir(parents=True)
-            (tmp_path / place).symlink_to(data)
-    lines = [
-        line for line in commands(page, "bash") if not any(kind.match(line.strip()) for kind in (SET_UP, SERVERS, LONG))
-    ]
-    if not os.environ.get("MAE_BUNDLES_DATA"):
-        lines = [line for line in lines if "MAE_BUNDLES_DATA" not in line]
-    lines = [shrunk(line) for line in lines]
-    if python := commands(page, "python"):
-        (tmp_path / "page.py").write_text("\n".join(python))
-        lines.append("python -m page")
-    printed = run_page(tmp_path, lines)
-    for expected in re.findall(r"^prints `(.*?)`", page.read_text(), re.MULTILINE):
-        assert expected in printed
-
-
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parts[-3])
-def test_commands_of_model_cards(card: Path, films: Path, volumes: Path, brains: Path, tmp_path: Path) -> None:
-    """They run from the bundle's own folder, with its defaults for where things go."""
-    bundle = tmp_path / card.parts[-3]
-    shutil.copytree(card.parents[1], bundle, ignore=shutil.ignore_patterns("models", "eval"))
-    lines = [shrunk(line, bundle.name) for line in commands(card, "bash")]
-    data = {"cxr": films, "ct": volumes, "mri": brains}[bundle.name.partition("_")[0]]
-    run_page(bundle, [line.replace("--dataset_dir DIR", f"--dataset_dir {data}") for line in lines])
-    kinds = ("panel", "saliency", "overlay", "report")
-    pictures = [path for kind in kinds for path in (bundle / "eval").rglob(f"*_{kind}.png")]
-    assert (bundle / "models" / "model.pt").is_file() and pictures
-
-
-@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("bundles/*/docs/*.md")], ids=lambda p: p.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target, anchor in LINK.findall(page.read_text()):
-        if target.startswith(("http://", "https://", "mailto:")):
-            continue
-        file = (page.parent / target) if target else page
-        assert file.exists(), f"{page.name}: {target}"
-        if anchor and file.suffix == ".md":
-            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
-            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-            assert anchor[1:] in slugs, f"{page.name}: {target}{anchor}"
