@@ -12,7 +12,8 @@ class Standardize(nn.Module):
     """A batch norm without weights, ``(B, F)`` to ``(B, F)``, that remembers no values that are not finite.
 
     One bad batch would else stay in torch's running statistics for good, though the optimiser's step is skipped
-    (``NonFiniteGuard``). A batch of one, which has no spread, is standardised by the running statistics.
+    (``NonFiniteGuard``). A batch of one, which has no spread, is standardised by the running statistics. The state is
+    that of ``torch.nn.BatchNorm1d(F, affine=False)``.
 
     Args:
         features: F.
@@ -25,8 +26,10 @@ class Standardize(nn.Module):
         self.momentum, self.eps = momentum, eps
         self.register_buffer("running_mean", torch.zeros(features))
         self.register_buffer("running_var", torch.ones(features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
         self.running_mean: Tensor
         self.running_var: Tensor
+        self.num_batches_tracked: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         mean, variance = self.running_mean, self.running_var
@@ -37,6 +40,7 @@ class Standardize(nn.Module):
 
     def remember(self, mean: Tensor, variance: Tensor) -> None:
         finite = torch.isfinite(mean.sum() + variance.sum())
+        self.num_batches_tracked += finite
         share = self.momentum * finite.to(mean.dtype)
         self.running_mean.lerp_(torch.where(finite, mean, self.running_mean), share)
         self.running_var.lerp_(torch.where(finite, variance, self.running_var), share)
