@@ -29,7 +29,7 @@ SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they a
 LONG = re.compile(
     r"python -m benchmarks\."
     r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|active_learning|"
-    r"report_generation|data_loading) "
+    r"report_generation|data_loading|profiles) "
 )
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {

@@ -1,0 +1,133 @@
+"""Where a training spends its time, bundle by bundle: waiting for data, and operator by operator.
+
+Run from the top of the repository: python -m benchmarks.profiles --out runs/profiles
+
+Phantoms and the sizes of each bundle's quick.json. Each training runs in a process of its own: the first epoch fills
+the cache and warms up, the second is timed, and the first steps of the third run under torch's profiler, whose shares
+are of the operators' own CPU time. Handlers count as work; validation comes last and is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+from typing import Any
+
+import fire
+import torch
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.plan_check import PHANTOMS
+from monai_mae_ext.bench.machine import describe_machine
+from monai_mae_ext.files import atomic_write
+
+OPERATORS = 6
+PROFILED_STEPS = 4
+
+
+class Watch:
+    """Seconds of each epoch, and of them those in which the loop waited for a batch; operators of the last epoch."""
+
+    def __init__(self) -> None:
+        self.waited: dict[int, float] = {}
+        self.worked: dict[int, float] = {}
+        self.steps: dict[int, int] = {}
+        self.profiler = profile(activities=[ProfilerActivity.CPU])
+        self.mark = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self.start)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, lambda engine: self.add(engine, self.waited))
+        engine.add_event_handler(Events.ITERATION_STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.finish)
+
+    def start(self, engine: Engine) -> None:
+        self.mark = time.perf_counter()
+
+    def add(self, engine: Engine, seconds: dict[int, float]) -> None:
+        epoch = engine.state.epoch
+        seconds[epoch] = seconds.get(epoch, 0.0) + time.perf_counter() - self.mark
+
+    def finish(self, engine: Engine) -> None:
+        self.add(engine, self.worked)
+        epoch = engine.state.epoch
+        self.steps[epoch] = self.steps.get(epoch, 0) + 1
+        if epoch == engine.state.max_epochs:
+            if self.steps[epoch] == 1:
+                self.profiler.start()
+            elif self.steps[epoch] == 1 + PROFILED_STEPS or self.steps[epoch] == engine.state.epoch_length:
+                self.profiler.stop()
+                engine.terminate()
+
+    def operators(self) -> list[tuple[str, float]]:
+        """The operators that took most, and their shares of all operators' own time."""
+        events = self.profiler.key_averages()
+        whole = sum(event.self_cpu_time_total for event in events)
+        most = sorted(events, key=lambda event: -event.self_cpu_time_total)[:OPERATORS]
+        return [(event.key.removeprefix("aten::"), event.self_cpu_time_total / whole) for event in most]
+
+
+def train(bundle: str, data: Path, out: Path, threads: int, overlays: list[str], send: Any) -> None:
+    """Three epochs of a bundle's training, in this process; sends what was seen."""
+    torch.set_num_threads(threads)
+    configs = [f"{bundle}/configs/{name}.json" for name in ("train", "quick")] + overlays
+    parser = ConfigParser(ConfigParser.load_config_files(configs))
+    parser.read_meta(f"{bundle}/configs/metadata.json")
+    places = {"dataset_dir": str(data), "ckpt_dir": str(out / "models"), "output_dir": str(out / "train")}
+    parser.update(places | {"bundle_root": bundle, "epochs": 3, "warmup_epochs": 0, "val_interval": 4})
+    parser.parse(True)
+    parser.get_parsed_content("initialize")
+    trainer, watch = parser.get_parsed_content("train#trainer"), Watch()
+    watch.attach(trainer)
+    trainer.run()
+    wait, work = watch.waited[2], watch.worked[2]
+    send.send({
+        "bundle": Path(bundle).name,
+        "step_seconds": (wait + work) / watch.steps[2],
+        "waiting": wait / (wait + work),
+        "operators": watch.operators(),
+    })  # fmt: skip
+
+
+def measure(bundle: str, data: Path, out: Path, threads: int, overlays: list[str]) -> dict[str, Any]:
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=train, args=(bundle, data, out, threads, overlays, send))
+    process.start()
+    send.close()
+    seen = receive.recv()
+    process.join()
+    return seen
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    lines = ["| bundle | step | waiting for data | operators |", "|---|---|---|---|"]
+    for row in rows:
+        operators = ", ".join(f"{name} {share:.0%}" for name, share in row["operators"])
+        lines.append(f"| {row['bundle']} | {row['step_seconds']:.3f} s | {row['waiting']:.1%} | {operators} |")
+    return "\n".join(lines)
+
+
+def main(
+    out: str = "runs/profiles", bundles: tuple[str, ...] = (), threads: int = 2, overlays: tuple[str, ...] = ()
+) -> None:
+    """Print the table, write report.json into ``out``, which should be new; all bundles, if none is named."""
+    root, rows = Path(out).absolute(), []
+    for bundle in bundles or sorted(str(path) for path in Path("bundles").iterdir()):
+        kind = Path(bundle).name.partition("_")[0]
+        data = root / "data" / kind
+        if not data.exists():
+            PHANTOMS[kind](data)
+        rows.append(measure(bundle, data, root / Path(bundle).name, threads, list(overlays)))
+    print(describe_machine(torch.device("cpu")))
+    print(markdown(rows))
+    with atomic_write(root / "report.json") as path:
+        path.write_text(json.dumps(rows, indent=4) + "\n")
+
+
+if __name__ == "__main__":
+    fire.Fire(main)

@@ -1,0 +1,30 @@
+"""The benchmark that tells where trainings spend their time, in small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import profiles
+
+TINY = str(Path(__file__).parent / "bundles" / "tiny.json")
+
+
+def test_waiting_and_operators_are_shares(tmp_path: Path, films: Path, monkeypatch) -> None:
+    monkeypatch.setattr(profiles, "PHANTOMS", {"cxr": lambda folder: folder.symlink_to(films)})
+    (tmp_path / "data").mkdir()
+    profiles.main(str(tmp_path), ("bundles/cxr_mae_pretraining",), threads=1, overlays=(TINY,))
+    (row,) = json.loads((tmp_path / "report.json").read_text())
+    assert row["bundle"] == "cxr_mae_pretraining" and row["step_seconds"] > 0 and 0 <= row["waiting"] < 1
+    shares = [share for _, share in row["operators"]]
+    assert len(shares) == profiles.OPERATORS and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1
+    assert profiles.markdown([row]).count("|") == 2 * 5 + 5
+
+
+def test_a_training_that_fails_is_told(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(profiles, "PHANTOMS", {"cxr": Path.mkdir})
+    (tmp_path / "data").mkdir()
+    with pytest.raises(EOFError):
+        profiles.main(str(tmp_path), ("bundles/cxr_mae_pretraining",), overlays=(TINY,))
