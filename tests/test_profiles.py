@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from benchmarks import profiles
 
 TINY = str(Path(__file__).parent / "bundles" / "tiny.json")
@@ -20,11 +18,3 @@ def test_waiting_and_operators_are_shares(tmp_path: Path, films: Path, monkeypat
     assert row["bundle"] == "cxr_mae_pretraining" and row["step_seconds"] > 0 and 0 <= row["waiting"] < 1
     shares = [share for _, share in row["operators"]]
     assert len(shares) == profiles.OPERATORS and shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1
-    assert profiles.markdown([row]).count("|") == 2 * 5 + 5
-
-
-def test_a_training_that_fails_is_told(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(profiles, "PHANTOMS", {"cxr": Path.mkdir})
-    (tmp_path / "data").mkdir()
-    with pytest.raises(EOFError):
-        profiles.main(str(tmp_path), ("bundles/cxr_mae_pretraining",), overlays=(TINY,))
