@@ -13,7 +13,7 @@ from monai_mae_ext.bench.plan import GIB, duration
 from monai_mae_ext.bench.training_job import Line
 from monai_mae_ext.errors import UserError
 from tests.bundles.conftest import BUNDLES
-from tests.test_docs import TINY
+from tests.docs.pages import TINY
 
 DATA = {"cxr": "films", "ct": "volumes", "mri": "brains"}
 
