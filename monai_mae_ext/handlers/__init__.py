@@ -19,6 +19,7 @@ from monai_mae_ext.handlers.report_evaluation import ReportEvaluation
 from monai_mae_ext.handlers.save import SaveReconstructions
 from monai_mae_ext.handlers.save_reports import SaveReports
 from monai_mae_ext.handlers.save_segmentations import SaveSegmentations
+from monai_mae_ext.handlers.save_tokenizer import SaveTokenizer
 from monai_mae_ext.handlers.save_volumes import SaveVolumes
 from monai_mae_ext.handlers.scan_labels import ScanLabels, ScanRegions
 from monai_mae_ext.handlers.scores import ScoreTable
@@ -45,6 +46,7 @@ __all__ = [
     "SaveReconstructions",
     "SaveReports",
     "SaveSegmentations",
+    "SaveTokenizer",
     "SaveVolumes",
     "ScanLabels",
     "ScanRegions",

@@ -90,12 +90,10 @@ class ReportTokenizer:
     def load_or_fit(
         cls, path: str | os.PathLike, reports: Iterable[str], vocab_size: int, min_count: int = 3
     ) -> ReportTokenizer:
-        """Go on with the tokenizer of a run that has a checkpoint beside it, or make one and keep it in ``path``."""
+        """Go on with the tokenizer of a run that has a checkpoint beside it, or make one, which is not written yet."""
         if Path(path).is_file() and Path(path).with_name("last.pt").is_file():
             return cls.load(path, vocab_size)
-        tokenizer = cls.fit(reports, vocab_size, min_count)
-        tokenizer.save(path)
-        return tokenizer
+        return cls.fit(reports, vocab_size, min_count)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write ``tokenizer.json``, atomically."""

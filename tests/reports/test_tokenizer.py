@@ -40,6 +40,8 @@ def test_rare_words_and_words_beyond_the_vocabulary_are_unknown():
 def test_a_run_goes_on_with_the_tokenizer_it_began_with(tmp_path):
     path = tmp_path / "models" / "tokenizer.json"
     first = ReportTokenizer.load_or_fit(path, REPORTS, 100)
+    assert not path.exists()
+    first.save(path)
     (path.parent / "last.pt").touch()
     second = ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100)
     assert second.encode("the heart", 5).tolist() == first.encode("the heart", 5).tolist()
