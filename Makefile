@@ -1,7 +1,8 @@
 # make quickstart           pre-train, fine-tune, evaluate and predict on generated films (10 minutes on 2 cores, downloads apart)
 # make quickstart TASK=ct   the same on generated abdominal CT
 # make quickstart TASK=mri  the same on generated brain MRI of four sequences
-# make release              pack the bundles with the weights of all three quickstarts, as a model zoo in dist/
+# make quickstart TASK=report   reports of generated chest films
+# make release              pack the bundles with the weights of all four quickstarts, as a model zoo in dist/
 # make test                 ruff, mypy and the whole test suite
 # make test-clinic          what needs real servers: MONAI Label, Orthanc as a PACS, a browser (Debian packages, unpacked in .clinic/)
 PYTHON ?= python3
@@ -13,7 +14,7 @@ CLINIC_PY := .clinic/venv/bin/python
 TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 comma := ,
 
-.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri release test test-clinic clean
+.PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri quickstart-report release test test-clinic clean
 
 quickstart: quickstart-$(TASK)
 
@@ -48,6 +49,21 @@ quickstart-cxr: $(INSTALLED)
 	@echo "numbers           $(CXR_RUN)/train/history.csv, $(CXR_RUN)/evaluate/per_image.csv, $(CXR_RUN)/evaluate/evaluation.json:"
 	@cat $(CXR_RUN)/evaluate/evaluation.json
 
+REP := bundles/cxr_report_generation
+REP_RUN := runs/report
+REP_ARGS := --bundle_root $(REP) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/models
+
+quickstart-report: $(INSTALLED)
+	$(PY) -m monai_mae_ext phantoms --out_dir $(REP_RUN)/films --n_films 800 --size 160
+	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" --bundle_root $(CXR) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/pretraining/models --output_dir $(REP_RUN)/pretraining/train --epochs 12 --warmup_epochs 2 --val_interval 6
+	$(PY) -m monai_mae_ext export --ckpt_dir $(REP_RUN)/pretraining/models --out $(REP_RUN)/encoder.safetensors
+	$(PY) -m monai.bundle run training --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json']" $(REP_ARGS) --output_dir $(REP_RUN)/train --pretrained $(REP_RUN)/encoder.safetensors --epochs 20
+	$(PY) -m monai.bundle run evaluating --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json','$(REP)/configs/evaluate.json']" $(REP_ARGS) --output_dir $(REP_RUN)/evaluate
+	$(PY) -m monai.bundle run inferring --config_file "['$(REP)/configs/inference.json','$(REP)/configs/quick.json']" $(REP_ARGS) --section test --output_dir $(REP_RUN)/reports --refuse_unfamiliar False
+	@echo "reports           $(REP_RUN)/reports: reports.csv, what cross attention looked at in images/"
+	@echo "numbers           $(REP_RUN)/train/history.csv, $(REP_RUN)/evaluate: per_finding.csv, per_image.csv, evaluation.json:"
+	@cat $(REP_RUN)/evaluate/evaluation.json
+
 # Folder of the run, bundles of pre-training and of segmentation, and what writes the phantoms.
 define segmentation_quickstart
 	$(PY) -m monai_mae_ext $(4) --out_dir $(1)/scans
@@ -80,6 +96,7 @@ endef
 release: $(INSTALLED)
 	$(call pack,cxr_mae_pretraining,runs/cxr,quick,runs/cxr/films,runs/cxr/reconstructions/images/*.png,generated chest films)
 	$(call pack,cxr_disease_classification,runs/cxr/classifier,quick,runs/cxr/films,runs/cxr/classifier/predictions/images/*.png,generated chest films)
+	$(call pack,cxr_report_generation,runs/report,quick,runs/report/films,runs/report/reports/images/*.png,generated chest films with reports)
 	$(call pack,ct_superpatch_pretraining,runs/ct,"quick$(comma)predict_all",runs/ct/scans,runs/ct/reconstructions/imagesTs/*.png,generated abdominal CT)
 	$(call pack,ct_multiorgan_segmentation,runs/ct/segmenter,quick,runs/ct/scans,runs/ct/segmenter/segmentations/imagesTs/*.png,generated abdominal CT)
 	$(call pack,mri_tumor_pretraining,runs/mri,"quick$(comma)predict_all",runs/mri/scans,runs/mri/reconstructions/imagesTs/*.png,generated brain MRI)
