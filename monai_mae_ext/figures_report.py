@@ -40,7 +40,7 @@ def save_report(
     most = max([float(values.max()) for values in excess], default=0.0) or 1.0
     n_panels = len(films) + len(spans)
     columns, rows = min(COLUMNS, n_panels), -(-n_panels // COLUMNS)
-    figure = Figure(figsize=(2.7 * columns, 3.3 * rows), dpi=100, layout="constrained")
+    figure = Figure(figsize=(2.7 * columns, 3.7 * rows), dpi=100, layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
     for axis in axes:
         axis.set_axis_off()
@@ -48,7 +48,7 @@ def save_report(
         show_film(axes.pop(0), film, "film" if len(films) == 1 else f"view {view + 1}")
     for span, values in zip(spans, excess, strict=True):
         view = int(values.flatten(1).sum(1).argmax())
-        sentence = textwrap.fill(" ".join(words[span]), 36)
+        sentence = textwrap.fill(" ".join(words[span]), 42)
         axis = axes.pop(0)
         show_film(axis, films[view], f"{sentence}\np {probabilities[span].log().mean().exp():.2f}")
         height, width = films[view].shape
@@ -61,7 +61,7 @@ def save_report(
 
 def show_film(axis: Axes, film: Tensor, title: str) -> None:
     axis.imshow(film, cmap="gray", vmin=0, vmax=1, extent=(0, film.shape[1], film.shape[0], 0))
-    axis.set_title(title, fontsize=8)
+    axis.set_title(title, fontsize=7.5)
 
 
 def sentence_spans(words: Sequence[str]) -> list[slice]:
