@@ -15,6 +15,7 @@ import torch
 
 from monai_mae_ext.delivery.pack import pack
 from monai_mae_ext.delivery.packed_files import build_network, read_configs
+from monai_mae_ext.reports import ReportTokenizer
 from tests.bundles.conftest import BUNDLES
 
 TINY = {
@@ -44,6 +45,8 @@ def write_weights(bundle: Path, folder: Path) -> Path:
     folder.mkdir()
     torch.save(weights, folder / "model.pt")
     torch.save({"facts": {}, "network": weights, "epoch": 1, "best": {"metric": 0.5, "epoch": 1}}, folder / "last.pt")
+    if bundle.name == "cxr_report_generation":
+        ReportTokenizer.fit(["the lungs are clear ."] * 3, 100).save(folder / "tokenizer.json")
     return folder
 
 
