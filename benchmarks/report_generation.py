@@ -29,10 +29,10 @@ from benchmarks.self_pretraining import bundle
 from benchmarks.settings import keep_settings
 from monai_mae_ext.data import report_datalist
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.handlers.report_evaluation import mentions_of
 from monai_mae_ext.metrics.classification import bootstrap
 from monai_mae_ext.metrics.report import f1
 from monai_mae_ext.phantoms import write_chest_phantoms
-from monai_mae_ext.reports import find_mentions
 from monai_mae_ext.weights import export_encoder
 
 MAE, GENERATOR = "bundles/cxr_mae_pretraining", "bundles/cxr_report_generation"
@@ -114,7 +114,7 @@ def validation_bleu(run: Run, out: Path) -> float:
 def mention_counts(run: Run, out: Path) -> np.ndarray:
     """Hits, findings mentioned and findings present of each test film: ``(3, N)``."""
     table = pd.read_csv(run.folder(out) / "test" / "per_image.csv", keep_default_na=False)
-    said, truly = (np.array([find_mentions(text) for text in table[key]]) for key in ("generated", "reference"))
+    said, truly = mentions_of(table["generated"]), mentions_of(table["reference"])
     return np.stack([said & truly, said, truly]).sum(-1)
 
 

@@ -70,21 +70,21 @@ class PrepareLabelledBatch(PrepareBatch):
         return image, label  # type: ignore[return-value]
 
 
-class PrepareReportBatch(PrepareBatch):
+class PrepareReportBatch(PrepareLabelledBatch):
     """``prepare_batch`` of MONAI's engines for report generators: ``(image, next tokens, (tokens,), {})``.
 
     Tokens ``(B, T)`` are cut where the longest report of the batch ends, before they leave the loader's memory; each is
     to predict the next. A batch without ``tokens`` (inference) gives the network the image alone, and no label.
     """
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self,
         batchdata: Mapping[str, Tensor],
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...], dict]:
-        image = batchdata["image"].as_subclass(Tensor).to(device=device, non_blocking=non_blocking, **kwargs)
+        image, _ = super().__call__(batchdata, device, non_blocking, **kwargs)
         if "tokens" not in batchdata:
             return image, None, (), {}
         tokens = batchdata["tokens"]

@@ -56,6 +56,16 @@ class Familiarity:
         distances = torch.cdist(F.normalize(features.float().cpu()), self.features)
         return distances.kthvalue(NEIGHBOURS, dim=1).values
 
+    def complaints(self, features: Tensor) -> list[str | None]:
+        """What to say of each of ``features (B, D)`` that is unfamiliar; None of the others."""
+        return [
+            f"does not look like the chest films of the validation: distance {distance:.3f}, familiar up to "
+            f"{self.threshold:.3f}"
+            if distance > self.threshold
+            else None
+            for distance in self.distance(features).tolist()
+        ]
+
     def save(self, path: str | os.PathLike) -> None:
         """Write safetensors, atomically; the threshold is in the header."""
         with atomic_write(path) as temporary:

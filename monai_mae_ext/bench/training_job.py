@@ -17,7 +17,6 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser
 from monai.data import list_data_collate
 from monai.engines import SupervisedTrainer
-from monai.transforms import RandomizableTrait
 from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -26,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from monai_mae_ext.bench.memory import MIB, peak_mib, reset_peak
 from monai_mae_ext.data import PrefetchDataLoader, TolerantCacheDataset
+from monai_mae_ext.data.disk_cache import is_random
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.handlers import NonFiniteGuard
 from monai_mae_ext.overlays import overlay_paths
@@ -69,7 +69,7 @@ class Draws(Dataset):
 
     def __init__(self, dataset: TolerantCacheDataset, cache_rate: float) -> None:
         self.dataset, transform = dataset, dataset.transform
-        first = transform.get_index_of_first(lambda transform: isinstance(transform, RandomizableTrait))
+        first = transform.get_index_of_first(is_random)
         started = time.perf_counter()
         self.scans = [dataset._load_cache_item(place) for place in range(min(SCANS, len(dataset)))]
         loaded = time.perf_counter()

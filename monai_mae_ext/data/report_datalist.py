@@ -58,9 +58,10 @@ def report_datalist(
             "(MIMIC-CXR) and *.xml (OpenI): pass --dataset_dir FOLDER"
         )
     told = [Case(study.item | {"report": clean_report(study.item["report"] or "")}, *study[1:]) for study in studies]
-    complete = complete_studies([study for study in told if study.item["report"]], views, root)
-    if silent := len([study for study in told if not study.item["report"]]):
-        logger.warning("%d of %d studies of %s have no %s, and are left out", silent, len(studies), root, part)
+    dictated = [study for study in told if study.item["report"]]
+    if silent := len(told) - len(dictated):
+        logger.warning("%d of %d studies of %s have no %s, and are left out", silent, len(told), root, part)
+    complete = complete_studies(dictated, views, root)
     chosen = section_of_studies(complete, section, validation_fraction, seed, root)
     kept = [study for study in chosen if position_of(f"labels/{seed}/{study.patient}") < report_fraction]
     if not kept:

@@ -10,6 +10,7 @@ from monai_mae_ext.handlers.fit_familiarity import FitFamiliarity
 from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
+from monai_mae_ext.handlers.looking import look_every
 from monai_mae_ext.handlers.masking_ramp import MaskingRamp
 from monai_mae_ext.handlers.neighbour_probe import NeighbourProbe
 from monai_mae_ext.handlers.panel import ReconstructionPanel
@@ -54,4 +55,5 @@ __all__ = [
     "SegmentationReport",
     "StopWithoutImprovement",
     "WeightAverage",
+    "look_every",
 ]

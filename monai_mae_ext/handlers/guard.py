@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.handlers.looking import look_every
 
 __all__ = ["NonFiniteGuard", "file_names"]
 
@@ -36,7 +37,7 @@ class NonFiniteGuard:
     Args:
         max_in_a_row: stop the run after this many skipped steps in a row.
         image_key: item of the batch whose metadata names the files.
-        look_every: steps between two looks; None: 1 on a CPU, 32 on other devices.
+        look_every: steps between two looks; None: as the function of that name has it for the device.
 
     Raises:
         UserError: in the run, at a look after ``max_in_a_row`` skipped steps.
@@ -64,10 +65,10 @@ class NonFiniteGuard:
         self.unseen.append((engine.state.iteration, bad, file_names(engine.state.batch[self.image_key])))
         scaled = engine.scaler is not None and engine.scaler.is_enabled()
         fused = engine.optimizer.defaults.get("fused") and whole is norm
-        look_every = self.look_every or (1 if bad.device.type == "cpu" else 32)
-        if fused and not scaled and look_every > 1:
+        every = self.look_every or look_every(bad.device)
+        if fused and not scaled and every > 1:
             engine.optimizer.found_inf = bad  # type: ignore[attr-defined]
-        if len(self.unseen) >= look_every or not (fused or scaled):
+        if len(self.unseen) >= every or not (fused or scaled):
             if self.look(engine) and not scaled:
                 engine.optimizer.zero_grad(set_to_none=True)
 

@@ -82,15 +82,11 @@ class SavePredictions:
     def note_batch(self, engine: Workflow) -> None:
         image = engine.state.batch["image"]
         probabilities = self.calibration.apply(engine.state.output["pred"]).cpu()
-        distances = self.familiarity.distance(self.outputs.batches["features"][-1]).tolist()
-        films = zip(image.meta["filename_or_obj"], image.as_subclass(Tensor), probabilities, distances, strict=True)
-        for path, film, row, distance in films:
-            if self.refuse_unfamiliar and distance > self.familiarity.threshold:
-                self.dataset.leave_out(
-                    path,
-                    f"does not look like the chest films of the validation: distance {distance:.3f}, familiar up to "
-                    f"{self.familiarity.threshold:.3f}",
-                )
+        complaints = self.familiarity.complaints(self.outputs.batches["features"][-1])
+        films = zip(image.meta["filename_or_obj"], image.as_subclass(Tensor), probabilities, complaints, strict=True)
+        for path, film, row, complaint in films:
+            if self.refuse_unfamiliar and complaint:
+                self.dataset.leave_out(path, complaint)
                 continue
             self.probabilities[path] = row
             if self.saliency:

@@ -7,6 +7,8 @@ from typing import Any
 from ignite.handlers import ProgressBar
 from monai.engines import Workflow
 
+from monai_mae_ext.handlers.looking import look_every
+
 __all__ = ["LossProgressBar"]
 
 
@@ -14,8 +16,7 @@ class LossProgressBar(ProgressBar):
     """ignite's bar with the current loss; arguments as for ``ignite.handlers.ProgressBar``, and:
 
     Args:
-        look_every: steps between two looks at the loss, each of which waits for the device; None: 1 on a CPU, 32 on
-            other devices.
+        look_every: steps between two looks at the loss; None: as the function of that name has it for the device.
     """
 
     def __init__(self, *arguments: Any, look_every: int | None = None, **options: Any) -> None:
@@ -29,8 +30,7 @@ class LossProgressBar(ProgressBar):
 
     def loss(self, output: dict[str, Any]) -> dict[str, float]:
         """The latest loss that was looked at."""
-        look_every = self.look_every or (1 if output["loss"].device.type == "cpu" else 32)
-        if self.steps % look_every == 0:
+        if self.steps % (self.look_every or look_every(output["loss"].device)) == 0:
             self.shown = output["loss"].item()
         self.steps += 1
         return {"loss": self.shown}

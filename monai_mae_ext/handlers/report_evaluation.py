@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from monai_mae_ext.handlers.classification_report import write_rows
 from monai_mae_ext.metrics.report import best_constant, mention_scores, text_scores
 from monai_mae_ext.reports import MENTIONED, ReportTokenizer, find_mentions, readable_report
 
-__all__ = ["ReportEvaluation"]
+__all__ = ["ReportEvaluation", "mentions_of"]
 
 
 class ReportEvaluation:
@@ -71,7 +72,7 @@ class ReportEvaluation:
         references, generated, patients = (
             [row[key] for row in self.rows] for key in ("reference", "generated", "patient")
         )
-        said, truly = (np.array([find_mentions(text) for text in texts]) for texts in (generated, references))
+        said, truly = mentions_of(generated), mentions_of(references)
         findings = mention_scores(said, truly, list(MENTIONED), patients)
         ours, others = another_patients(patients)
         constant = best_constant(references)
@@ -104,13 +105,18 @@ def scores_of(generated: list[str], references: list[str]) -> dict[str, float]:
     """Word overlap, and precision, recall and F1 of all findings (0 where undefined); nothing of no reports."""
     if not generated:
         return {}
-    said, truly = (np.array([find_mentions(text) for text in texts]) for texts in (generated, references))
+    said, truly = mentions_of(generated), mentions_of(references)
     hits, mentioned, present = (int(counts.sum()) for counts in (said & truly, said, truly))
     return text_scores(generated, references) | {
         "finding_precision": hits / max(1, mentioned),
         "finding_recall": hits / max(1, present),
         "finding_f1": 2 * hits / max(1, mentioned + present),
     }
+
+
+def mentions_of(texts: Iterable[str]) -> np.ndarray:
+    """0 or 1 for each finding of each report, ``(N, L)``."""
+    return np.array([find_mentions(text) for text in texts])
 
 
 def best_constant_f1(present: np.ndarray) -> float:

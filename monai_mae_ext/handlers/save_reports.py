@@ -75,14 +75,10 @@ class SaveReports:
 
     def note_batch(self, engine: Workflow) -> None:
         image, reports = engine.state.batch["image"], engine.state.output["pred"]
-        distances = self.familiarity.distance(reports.features).tolist()
-        for number, (path, distance) in enumerate(zip(image.meta["filename_or_obj"], distances, strict=True)):
-            if self.refuse_unfamiliar and distance > self.familiarity.threshold:
-                self.dataset.leave_out(
-                    path,
-                    f"does not look like the chest films of the validation: distance {distance:.3f}, familiar up to "
-                    f"{self.familiarity.threshold:.3f}",
-                )
+        complaints = self.familiarity.complaints(reports.features)
+        for number, (path, complaint) in enumerate(zip(image.meta["filename_or_obj"], complaints, strict=True)):
+            if self.refuse_unfamiliar and complaint:
+                self.dataset.leave_out(path, complaint)
                 continue
             words = self.tokenizer.words(reports.tokens[number])
             probabilities = reports.log_probabilities[number, : len(words)].exp().cpu()

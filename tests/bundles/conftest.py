@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,3 +43,19 @@ def train_in_processes(
 ) -> subprocess.CompletedProcess:
     words = shared_arguments(processes, bundle, configs, more_configs, **overrides)
     return run_module("torch.distributed.run", words)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def folder_with_a_broken_film(folder: Path, films: Path) -> set[str]:
+    """Two PNG and a DICOM file below ``ward/`` of a new folder, whose names are returned, beside a ``broken.png``."""
+    (folder / "ward").mkdir(parents=True)
+    sources = sorted((films / "images").glob("*.png"))[:2] + sorted((films / "images").glob("*.dcm"))[:1]
+    for source in sources:
+        shutil.copy(source, folder / "ward" / source.name)
+    (folder / "broken.png").write_bytes(sources[0].read_bytes()[:200])
+    return {f"ward/{source.name}" for source in sources}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +17,7 @@ from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.metrics import roc_auc
 from monai_mae_ext.networks import MaskedAutoencoder, load_encoder, save_encoder
-from tests.bundles.conftest import BUNDLES, run_bundle, train_in_processes
+from tests.bundles.conftest import BUNDLES, folder_with_a_broken_film, rows_of, run_bundle, train_in_processes
 
 NAME = "cxr_disease_classification"
 TINY = Path(__file__).parent / "tiny_classifier.json"
@@ -50,11 +49,6 @@ def trained(films: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory
     assert done.returncode == 0, done.stderr[-3000:]
     assert "interpolated" in done.stdout and "calibrated on" in done.stdout
     return run
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_training_leaves_averaged_weights_history_and_calibration(trained: Path) -> None:
@@ -94,13 +88,8 @@ def test_evaluation_agrees_with_its_own_table(trained: Path, films: Path) -> Non
 
 def test_inference_gives_every_film_a_row(trained: Path, films: Path, tmp_path: Path) -> None:
     folder, models = tmp_path / "scans", tmp_path / "models"
-    (folder / "ward").mkdir(parents=True)
     shutil.copytree(trained / "models", models)
-    sources = sorted((films / "images").glob("*.png"))[:2] + sorted((films / "images").glob("*.dcm"))[:1]
-    for source in sources:
-        shutil.copy(source, folder / "ward" / source.name)
-    (folder / "broken.png").write_bytes(sources[0].read_bytes()[:200])
-    names = {f"ward/{source.name}" for source in sources}
+    names = folder_with_a_broken_film(folder, films)
     for threshold, out in ((2.0, tmp_path / "familiar"), (0.0, tmp_path / "unfamiliar")):
         Familiarity(Familiarity.load(models / "familiarity.safetensors").features, threshold).save(
             models / "familiarity.safetensors"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -19,7 +18,7 @@ from monai_mae_ext.handlers.report_evaluation import another_patients, best_cons
 from monai_mae_ext.metrics import bleu
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.reports import ReportTokenizer, clean_report
-from tests.bundles.conftest import run_bundle, train_in_processes
+from tests.bundles.conftest import folder_with_a_broken_film, rows_of, run_bundle, train_in_processes
 
 NAME = "cxr_report_generation"
 TINY = Path(__file__).parent / "tiny_report.json"
@@ -44,11 +43,6 @@ def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "interpolated" in done.stdout and "tell what is familiar" in done.stdout
     return run
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_training_leaves_weights_a_tokenizer_and_history(trained: Path, films: Path) -> None:
@@ -91,13 +85,8 @@ def test_evaluation_agrees_with_its_own_table(trained: Path, films: Path) -> Non
 
 def test_inference_gives_every_study_a_row(trained: Path, films: Path, tmp_path: Path) -> None:
     folder, models = tmp_path / "scans", tmp_path / "models"
-    (folder / "ward").mkdir(parents=True)
     shutil.copytree(trained / "models", models)
-    sources = sorted((films / "images").glob("*.png"))[:2] + sorted((films / "images").glob("*.dcm"))[:1]
-    for source in sources:
-        shutil.copy(source, folder / "ward" / source.name)
-    (folder / "broken.png").write_bytes(sources[0].read_bytes()[:200])
-    names = {f"ward/{source.name}" for source in sources}
+    names = folder_with_a_broken_film(folder, films)
     for threshold, out in ((2.0, tmp_path / "familiar"), (0.0, tmp_path / "unfamiliar")):
         known = Familiarity.load(models / "familiarity.safetensors")
         Familiarity(known.features, threshold).save(models / "familiarity.safetensors")
