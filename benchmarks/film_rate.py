@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import fire
@@ -25,14 +26,12 @@ from monai_mae_ext.phantoms import write_chest_phantoms
 BUNDLE = "bundles/cxr_disease_classification"
 
 
-def copy_films(folder: Path, films: int, drawn: int, size: int) -> Path:
-    """``films`` files below ``folder``, of ``drawn`` phantoms."""
-    phantoms = sorted((write_chest_phantoms(folder / "phantoms", drawn, size) / "images").iterdir())
-    target = folder / f"{films}"
-    target.mkdir()
+def copy_films(phantoms: Sequence[Path], films: int, folder: Path) -> Path:
+    """A new folder of ``films`` files, copies of the phantoms in turn."""
+    folder.mkdir()
     for number in range(films):
-        shutil.copy(phantoms[number % drawn], target / f"film{number:06}.png")
-    return target
+        shutil.copy(phantoms[number % len(phantoms)], folder / f"film{number:06}.png")
+    return folder
 
 
 def seconds_of(films: Path, ckpt_dir: str, out: Path) -> float:
@@ -49,7 +48,8 @@ def main(ckpt_dir: str, films: int = 1000, drawn: int = 40, size: int = 1024) ->
     """Print the seconds of one film and of all, and films a minute."""
     print(describe_machine(torch.device("cpu")))
     with tempfile.TemporaryDirectory() as room:
-        one, many = (copy_films(Path(room) / str(count), count, drawn, size) for count in (1, films))
+        phantoms = sorted((write_chest_phantoms(Path(room) / "phantoms", drawn, size) / "images").iterdir())
+        one, many = (copy_films(phantoms, count, Path(room) / name) for name, count in (("one", 1), ("many", films)))
         start = seconds_of(one, ckpt_dir, Path(room) / "out" / "one")
         whole = seconds_of(many, ckpt_dir, Path(room) / "out" / "many")
     print(f"one film {start:.1f} s, {films} films {whole:.1f} s")
