@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from monai_mae_ext.checksums import sum_beside
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.handlers.pace import Pace
 from monai_mae_ext.sharding import WHOLE, is_sharded
 from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 
@@ -51,9 +51,6 @@ class LoadWeights:
         run = Path(self.path).with_name("last.pt")
         if run.is_file():
             check_facts(self.network, read_checkpoint(run, mmap=True).get("facts", {}), self.path)
-
-
-SAVING_SHARE = 0.05
 
 
 class AtomicCheckpoint:
@@ -88,8 +85,7 @@ class AtomicCheckpoint:
         self.last, self.best = Path(ckpt_dir) / "last.pt", Path(ckpt_dir) / "model.pt"
         self.network, self.optimizer, self.lr_scheduler = network, optimizer, lr_scheduler
         self.evaluator, self.averaged = evaluator, averaged
-        self.due = 0.0
-        """When it is time to write ``last.pt`` again, by the clock of ``time.monotonic``."""
+        self.pace = Pace()
         self.written_epoch: int | None = None
         self.logger = logging.getLogger(__name__)
 
@@ -101,7 +97,7 @@ class AtomicCheckpoint:
     def save(self, engine: SupervisedTrainer) -> None:
         """Write what is due, ``model.pt`` first: a kill between the two repeats epochs and writes the same weights."""
         improved = self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch
-        due = improved or time.monotonic() >= self.due
+        due = improved or self.pace.is_due()
         if is_sharded(self.network):  # all processes gather the weights, and go by the first one's clock
             due = bool(idist.broadcast(float(due), src=0))
         elif idist.get_rank() > 0:
@@ -110,21 +106,21 @@ class AtomicCheckpoint:
             self.write(engine, improved)
 
     def write(self, engine: SupervisedTrainer, improved: bool) -> None:
-        started, state = time.monotonic(), self.state(engine)
-        if idist.get_rank() == 0:
-            if improved or self.evaluator is None:
-                with atomic_write(self.best) as path:
-                    torch.save(state["averaged" if self.averaged is not None else "network"], path)
-                    sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
-            with atomic_write(self.last) as path:
-                torch.save(state, path)
+        with self.pace.work():
+            state = self.state(engine)
+            if idist.get_rank() == 0:
+                if improved or self.evaluator is None:
+                    with atomic_write(self.best) as path:
+                        torch.save(state["averaged" if self.averaged is not None else "network"], path)
+                        sum_beside(self.best).unlink(missing_ok=True)  # of published weights, which end here
+                with atomic_write(self.last) as path:
+                    torch.save(state, path)
         self.written_epoch = engine.state.epoch
-        self.due = time.monotonic() + (time.monotonic() - started) / SAVING_SHARE
 
     def finish(self, engine: SupervisedTrainer) -> None:
         """Write the last epoch, if its writing was put off; no process goes on before it is written."""
         if engine.state.epoch != self.written_epoch:
-            self.due = 0.0
+            self.pace = Pace()
             self.save(engine)
         idist.barrier()
 

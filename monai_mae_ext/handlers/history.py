@@ -13,6 +13,7 @@ from monai.engines import SupervisedTrainer, Workflow
 
 from monai_mae_ext.figures import save_learning_curves
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.handlers.pace import Pace
 
 __all__ = ["History", "read_history"]
 
@@ -24,11 +25,13 @@ def read_history(path: str | os.PathLike) -> list[dict[str, float]]:
 
 
 class History:
-    """Add one row an epoch to ``history.csv`` (epoch, seconds, lr, training and validation metrics) and redraw the
-    curves.
+    """Add one row an epoch to ``history.csv`` (epoch, seconds, lr, training and validation metrics); draw the curves.
 
     Rows of the same and later epochs, left by a killed or an older run, are replaced. Attach it after the validation
     handler and before the checkpoint handler: then no kill leaves a checkpoint whose epoch has no row.
+
+    Drawing takes longer than a short epoch: the curves are drawn so often that it takes about a twentieth of the time,
+    and at the end.
 
     Args:
         output_dir: gets ``history.csv`` and ``learning_curves.png``.
@@ -39,10 +42,13 @@ class History:
         self.table, self.curves = Path(output_dir) / "history.csv", Path(output_dir) / "learning_curves.png"
         self.evaluator = evaluator
         self.started = time.perf_counter()
+        self.rows: list[dict[str, float]] = []
+        self.pace = Pace()
 
     def attach(self, engine: SupervisedTrainer) -> None:
         engine.add_event_handler(Events.EPOCH_STARTED, self.start_clock)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.add_epoch)
+        engine.add_event_handler(Events.COMPLETED, self.draw)
 
     def start_clock(self, engine: SupervisedTrainer) -> None:
         self.started = time.perf_counter()
@@ -56,10 +62,17 @@ class History:
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             row |= self.evaluator.state.metrics
         earlier = read_history(self.table) if self.table.is_file() else []
-        rows = [*(old for old in earlier if old["epoch"] < row["epoch"]), row]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+        self.rows = [*(old for old in earlier if old["epoch"] < row["epoch"]), row]
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
         with atomic_write(self.table) as path, open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(rows)
-        save_learning_curves(rows, self.curves)
+            writer.writerows(self.rows)
+        if self.pace.is_due():
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the rows of this run and those before it, if there are any."""
+        if self.rows:
+            with self.pace.work():
+                save_learning_curves(self.rows, self.curves)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.handlers import AtomicCheckpoint, EpochSeed, LoadWeights, checkpoint
+from monai_mae_ext.handlers import AtomicCheckpoint, EpochSeed, LoadWeights, pace
 from monai_mae_ext.weights import check_facts, load_weights, read_checkpoint
 from tests.handlers.conftest import tiny_network
 
@@ -49,7 +49,7 @@ def test_a_crash_while_saving_leaves_the_last_checkpoint(make_trainer, tmp_path:
 def test_epochs_shorter_than_writing_are_written_when_it_is_due_and_at_the_end(
     make_trainer, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "SAVING_SHARE", 1e-9)
+    monkeypatch.setattr(pace, "SHARE", 1e-9)
     written = []
 
     class Spy(AtomicCheckpoint):

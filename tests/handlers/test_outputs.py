@@ -11,7 +11,15 @@ import pytest
 from monai.handlers import IgniteMetricHandler, from_engine
 from PIL import Image
 
-from monai_mae_ext.handlers import AtomicCheckpoint, History, ReconstructionPanel, SaveReconstructions, ScoreTable
+from monai_mae_ext.handlers import (
+    AtomicCheckpoint,
+    History,
+    ReconstructionPanel,
+    SaveReconstructions,
+    ScoreTable,
+    history,
+    pace,
+)
 from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.metrics import ReconstructionMetric
 
@@ -39,6 +47,14 @@ def test_the_row_of_an_epoch_is_there_when_its_checkpoint_is(make_trainer, tmp_p
     with pytest.raises(KeyboardInterrupt):
         make_trainer(lambda net, opt, _: [History(tmp_path), Killed(tmp_path, net, opt)], epochs=2).run()
     assert [row["epoch"] for row in read_history(tmp_path / "history.csv")] == [1]
+
+
+def test_curves_are_drawn_when_it_is_due_and_at_the_end(make_trainer, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(pace, "SHARE", 1e-9)
+    drawn = []
+    monkeypatch.setattr(history, "save_learning_curves", lambda rows, path: drawn.append(len(rows)))
+    make_trainer(lambda *_: [History(tmp_path)], epochs=4).run()
+    assert drawn == [1, 4] and len(read_history(tmp_path / "history.csv")) == 4
 
 
 def test_a_fresh_run_does_not_inherit_an_old_table(make_trainer, tmp_path: Path) -> None:
