@@ -12,7 +12,7 @@ from torch import Tensor
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.cached_decoder import CachedDecoder
 from monai_mae_ext.networks.report import ReportGenerator
-from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING
+from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING, SUMMARY
 
 __all__ = ["GeneratedReports", "ReportInferer", "write_reports"]
 
@@ -76,7 +76,7 @@ def write_reports(
         UserError: for fewer than one beam, a length that the network has no positions for, or probabilities that are
             not finite.
     """
-    longest = network.facts["max_length"] - 1
+    longest = network.facts["max_length"] - 2
     max_length = longest if max_length is None else max_length
     if beams < 1 or not 1 <= max_length <= longest:
         raise UserError(f"beams is 1 or more and max_length 1 to {longest}, got {beams} and {max_length}: the network "
@@ -96,6 +96,7 @@ class BeamSearch:
     def __init__(self, decoder: CachedDecoder, batch: int, n_tokens: int, beams: int) -> None:
         self.decoder, self.n_tokens, self.beams = decoder, n_tokens, beams
         device = decoder.context[0][0].device
+        self.decoder.step(torch.full((batch, beams), SUMMARY, device=device))
         self.tokens = torch.full((batch, beams, 1), BEGIN, device=device)
         self.log_probabilities = torch.zeros(batch, beams, 0, device=device)
         self.attention: list[Tensor] = []

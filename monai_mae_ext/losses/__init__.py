@@ -3,13 +3,13 @@
 from monai_mae_ext.losses.autoencoder import AutoencoderLoss
 from monai_mae_ext.losses.multilabel import MultiLabelLoss, positive_weights
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss, normalize_tokens, token_statistics
-from monai_mae_ext.losses.report import NextTokenLoss
+from monai_mae_ext.losses.report import ReportLoss
 
 __all__ = [
     "AutoencoderLoss",
     "MaskedReconstructionLoss",
     "MultiLabelLoss",
-    "NextTokenLoss",
+    "ReportLoss",
     "normalize_tokens",
     "positive_weights",
     "token_statistics",

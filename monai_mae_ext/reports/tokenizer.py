@@ -17,19 +17,20 @@ from monai_mae_ext.files import atomic_write
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["BEGIN", "END", "FORBIDDEN", "PADDING", "ReportTokenizer"]
+__all__ = ["BEGIN", "END", "FORBIDDEN", "PADDING", "SPECIAL", "SUMMARY", "ReportTokenizer"]
 
-PADDING, BEGIN, END, UNKNOWN = range(4)
-SPECIAL = ("<pad>", "<begin>", "<end>", "<unknown>")
-FORBIDDEN = (PADDING, BEGIN, UNKNOWN)
+PADDING, BEGIN, END, UNKNOWN, SUMMARY = range(5)
+SPECIAL = ("<pad>", "<begin>", "<end>", "<unknown>", "<summary>")
+FORBIDDEN = (PADDING, BEGIN, UNKNOWN, SUMMARY)
 """What no report may hold."""
+NO_WORDS = (PADDING, BEGIN, SUMMARY)
 
 
 class ReportTokenizer:
     """A vocabulary of words and full stops, kept as ``tokenizer.json`` of the ``tokenizers`` library.
 
     Args:
-        tokenizer: of that library; numbers 0 to 3 are padding, begin, end and unknown words.
+        tokenizer: of that library; numbers 0 to 4 are padding, begin, end, unknown words and the summary.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -101,15 +102,15 @@ class ReportTokenizer:
             self.tokenizer.save(str(temporary))
 
     def encode(self, report: str, length: int) -> Tensor:
-        """A cleaned report as int64 ``(length,)``: begin, words, end, padding; cut off where it is too long."""
-        numbers = [BEGIN, *self.tokenizer.encode(report, add_special_tokens=False).ids, END][:length]
+        """A cleaned report as int64 ``(length,)``: summary, begin, words, end, padding; cut off if it is too long."""
+        numbers = [SUMMARY, BEGIN, *self.tokenizer.encode(report, add_special_tokens=False).ids, END][:length]
         return torch.tensor(numbers + [PADDING] * (length - len(numbers)))
 
     def words(self, tokens: Sequence[int] | Tensor) -> list[str]:
-        """The words up to the end token; begin and padding are no words."""
+        """The words up to the end token; summary, begin and padding are no words."""
         numbers = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
         numbers = numbers[: numbers.index(END)] if END in numbers else numbers
-        return [str(self.tokenizer.id_to_token(number)) for number in numbers if number not in (PADDING, BEGIN)]
+        return [str(self.tokenizer.id_to_token(number)) for number in numbers if number not in NO_WORDS]
 
     def decode(self, tokens: Sequence[int] | Tensor) -> str:
         """A cleaned report of tokens ``(L,)``."""

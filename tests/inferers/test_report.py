@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.inferers import ReportInferer, write_reports
-from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING
+from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING, SPECIAL, SUMMARY
 from tests.networks.test_report import small
 
-WORDS = 7
-"""Vocabulary: four special tokens and three words."""
+WORDS = 8
+"""Vocabulary: five special tokens and three words."""
 
 
 def network_of(seed):
@@ -29,7 +29,7 @@ def network_of(seed):
 @torch.no_grad()
 def log_probabilities(network, image, words):
     """Of each of ``words``, by whole forward passes."""
-    logits = network(image, torch.tensor([[BEGIN, *words[:-1]]]))[0]
+    logits = network(image, torch.tensor([[SUMMARY, BEGIN, *words[:-1]]]))[0, 1:]
     logits[:, list(FORBIDDEN)] = -torch.inf
     logits[0, END] = -torch.inf
     return logits.log_softmax(-1)[torch.arange(len(words)), list(words)]
@@ -37,7 +37,7 @@ def log_probabilities(network, image, words):
 
 def all_texts(length):
     """Every text of up to ``length`` tokens that ends, and every one that was cut off."""
-    kinds = range(len(FORBIDDEN) + 1, WORDS)
+    kinds = range(len(SPECIAL), WORDS)
     for ended in range(1, length):  # no report is empty
         yield from ((*words, END) for words in itertools.product(kinds, repeat=ended))
     yield from itertools.product(kinds, repeat=length)
@@ -64,9 +64,9 @@ def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
     found = write_reports(network, image, WORDS, beams=1)
     for number in range(batch):
         words = []
-        while len(words) < 8 and END not in words:
+        while len(words) < 7 and END not in words:
             with torch.no_grad():
-                logits = network(image[number : number + 1], torch.tensor([[BEGIN, *words]]))[0, -1]
+                logits = network(image[number : number + 1], torch.tensor([[SUMMARY, BEGIN, *words]]))[0, -1]
             logits[list(FORBIDDEN) + ([] if words else [END])] = -torch.inf
             words.append(int(logits.argmax()))
         tokens = found.tokens[number].tolist()
@@ -109,6 +109,6 @@ def test_lengths_are_limited_and_the_network_is_left_as_it_was():
     network = network_of(0).train()
     found = ReportInferer(WORDS, beams=2, max_length=2)(torch.randn(2, 1, 32, 32), network, torch.zeros(2, 5))
     assert found.tokens.shape[1] <= 2 and network.training
-    for wrong in ({"beams": 0}, {"max_length": 0}, {"max_length": 9}):
-        with pytest.raises(UserError, match="beams is 1 or more and max_length 1 to 8"):
+    for wrong in ({"beams": 0}, {"max_length": 0}, {"max_length": 8}):
+        with pytest.raises(UserError, match="beams is 1 or more and max_length 1 to 7"):
             write_reports(network, torch.randn(1, 1, 32, 32), WORDS, **wrong)

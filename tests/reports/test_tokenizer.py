@@ -11,9 +11,9 @@ REPORTS = ["the heart is large .", "the lungs are clear .", "the heart is normal
 
 def test_words_are_numbered_by_how_often_they_occur():
     tokenizer = ReportTokenizer.fit(REPORTS, 100)
-    assert len(tokenizer) == 4 + len(set(" ".join(REPORTS).split()))
-    assert tokenizer.encode("the . is", 6).tolist()[:4] == [1, 5, 4, 7]  # in 9, 9 and 6 reports, as "heart" is
-    assert tokenizer.encode("the heart", 6).tolist()[3:] == [2, 0, 0]
+    assert len(tokenizer) == 5 + len(set(" ".join(REPORTS).split()))
+    assert tokenizer.encode("the . is", 6).tolist()[:5] == [4, 1, 6, 5, 8]  # in 9, 9 and 6 reports, as "heart" is
+    assert tokenizer.encode("the heart", 7).tolist()[4:] == [2, 0, 0]
 
 
 def test_a_report_comes_back_as_it_was(tmp_path):
@@ -23,16 +23,16 @@ def test_a_report_comes_back_as_it_was(tmp_path):
     for report in REPORTS:
         tokens = tokenizer.encode(report, 20)
         assert again.decode(tokens) == report and torch.equal(again.encode(report, 20), tokens)
-    assert again.decode(tokenizer.encode("the heart is normal .", 4)) == "the heart is"  # cut off, without an end
-    assert again.decode([4, 5, 2, 5, 5]) == ". the"
+    assert again.decode(tokenizer.encode("the heart is normal .", 5)) == "the heart is"  # cut off, without an end
+    assert again.decode([5, 6, 2, 6, 6]) == ". the"
 
 
 def test_rare_words_and_words_beyond_the_vocabulary_are_unknown():
     reports = [*REPORTS, "a hamartoma ."]
-    tokenizer = ReportTokenizer.fit(reports, 7)
-    assert len(tokenizer) == 7
-    assert tokenizer.encode("the hamartoma", 4).tolist() == [1, 5, 3, 2]
-    assert "hamartoma" not in ReportTokenizer.fit(reports, 100).words(range(4, 12))
+    tokenizer = ReportTokenizer.fit(reports, 8)
+    assert len(tokenizer) == 8
+    assert tokenizer.encode("the hamartoma", 5).tolist() == [4, 1, 6, 3, 2]
+    assert "hamartoma" not in ReportTokenizer.fit(reports, 100).words(range(5, 13))
     with pytest.raises(UserError, match="lower min_count"):
         ReportTokenizer.fit(["one", "two"], 100)
 
@@ -45,10 +45,10 @@ def test_a_run_goes_on_with_the_tokenizer_it_began_with(tmp_path):
     (path.parent / "last.pt").touch()
     second = ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100)
     assert second.encode("the heart", 5).tolist() == first.encode("the heart", 5).tolist()
-    with pytest.raises(UserError, match=r"tokenizer\.json has 15 tokens, the network 9: set the vocab_size"):
+    with pytest.raises(UserError, match=r"tokenizer\.json has 16 tokens, the network 9: set the vocab_size"):
         ReportTokenizer.load_or_fit(path, REPORTS, 9)
     (path.parent / "last.pt").unlink()  # nothing was trained with it
-    assert ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100).words([5, 6]) == [
+    assert ReportTokenizer.load_or_fit(path, ["other words altogether ."] * 3, 100).words([6, 7]) == [
         "altogether",
         "other",
     ]
