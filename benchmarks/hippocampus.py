@@ -27,6 +27,7 @@ from benchmarks.seeded_arms import compare_scans, markdown, save_dots
 from benchmarks.segmentation_runs import pretrain_once, run_once, scan_dice, validation_dice
 from benchmarks.settings import keep_settings
 from monai_mae_ext.data import mri_datalist
+from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 
 MAE, SEGMENTER = "bundles/mri_tumor_pretraining", "bundles/mri_tumor_segmentation"
@@ -146,6 +147,21 @@ def tune(out: Path, protocol: str, steps: int) -> dict[str, float]:
     run_all(out, "training", itertools.chain(*groups.values()), steps)
     dice = {key: np.mean([validation_dice(run.folder(out)) for run in runs]) for key, runs in groups.items()}
     return {arm: max(PROTOCOLS[protocol].base_lrs, key=lambda base_lr: dice[arm, base_lr]) for arm in ARMS}
+
+
+def chosen_rates(report: str, protocol: str) -> dict[str, float]:
+    """The learning rate that this benchmark chose for each arm, from its ``report.json``.
+
+    Raises:
+        UserError: if the report does not hold the protocol.
+    """
+    title, path = f"{protocol}, {FEW} labels", Path(report)
+    rows = json.loads(path.read_text()).get(title) if path.is_file() else None
+    if rows is None:
+        raise UserError(
+            f"{path} has no table '{title}': run benchmarks.hippocampus, or name its report.json by --report"
+        )
+    return {row["arm"]: row["base_lr"] for row in rows}
 
 
 def pretrain_all(out: Path, pretrainings: dict[str, dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 Run from the top of the repository: python -m benchmarks.hippocampus_ablations DATASET_DIR --out runs/hippocampus
 
 Each pre-training differs from the benchmark's in one thing; its encoder is frozen under the head that never sees the
-image, with few labels and the learning rate that the benchmark chose. Random encoders stand beside them.
+image, with few labels and the learning rate that the benchmark chose, by its report. Random encoders too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import fire
 import numpy as np
 
-from benchmarks.hippocampus import FEW, PRETRAINING, SEEDS, Run, pretrain_all, run_all, tune, write_lists
+from benchmarks.hippocampus import FEW, PRETRAINING, SEEDS, Run, chosen_rates, pretrain_all, run_all, write_lists
 from benchmarks.segmentation_runs import scan_dice
 from benchmarks.settings import keep_settings
 from monai_mae_ext.files import atomic_write
@@ -63,13 +63,15 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(dataset_dir: str, out: str = "runs/hippocampus", steps: int = 200) -> None:
+def main(
+    dataset_dir: str, out: str = "runs/hippocampus", report: str = "docs/results/hippocampus.json", steps: int = 200
+) -> None:
     """Run what is not done yet; print a table, and write ablations.json."""
     root = Path(out).absolute()
     keep_settings(root / "ablations", steps=steps, pretraining=PRETRAINING, ablations=ABLATIONS)
     write_lists(dataset_dir, root)
     pretrain_all(root, {"seed0": {}, **ABLATIONS})
-    best = tune(root, PROTOCOL, steps)
+    best = chosen_rates(report, PROTOCOL)
     starts = [(None, best["scratch"]), *((name, best["self-pretrained"]) for name in ("seed0", *ABLATIONS))]
     runs = [Run(PROTOCOL, FEW, name, base_lr, seed) for name, base_lr in starts for seed in SEEDS]
     for method in ("training", "evaluating"):
