@@ -20,7 +20,7 @@ from pathlib import Path
 import fire
 import torch
 
-from monai_mae_ext.bench.machine import describe_machine
+from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.phantoms import write_chest_phantoms
 
 BUNDLE = "bundles/cxr_disease_classification"
@@ -46,7 +46,7 @@ def seconds_of(films: Path, ckpt_dir: str, out: Path) -> float:
 
 def main(ckpt_dir: str, films: int = 1000, drawn: int = 40, size: int = 1024) -> None:
     """Print the seconds of one film and of all, and films a minute."""
-    print(describe_machine(torch.device("cpu")))
+    print(machine_line(describe_machine(torch.device("cpu"))))
     with tempfile.TemporaryDirectory() as room:
         phantoms = sorted((write_chest_phantoms(Path(room) / "phantoms", drawn, size) / "images").iterdir())
         one, many = (copy_films(phantoms, count, Path(room) / name) for name, count in (("one", 1), ("many", films)))

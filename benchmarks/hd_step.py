@@ -5,8 +5,6 @@ Run from the top of the repository: python -m benchmarks.hd_step [--device cuda]
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +12,8 @@ import fire
 import torch
 from monai.bundle import ConfigParser
 
-from monai_mae_ext.bench.machine import describe_machine
+from benchmarks.own_process import in_own_process
+from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.bench.memory import peak_mib
 
 CONFIGS = Path(__file__).parents[1] / "bundles" / "cxr_mae_pretraining" / "configs"
@@ -22,8 +21,8 @@ COMMON = ("train.json", "context_masking.json", "hd.json")
 PROFILES = {"fine": COMMON, "paper": (*COMMON, "hd_paper.json")}
 
 
-def step(profile: str, device: str) -> None:
-    """Two steps on noise with batch 1; the second is timed. Prints one row of the table."""
+def step(profile: str, device: str) -> str:
+    """Two steps on noise with batch 1, of which the second is timed: a row of the table."""
     config = ConfigParser(ConfigParser.load_config_files([str(CONFIGS / name) for name in PROFILES[profile]]))
     config["device"] = device
     network, loss, masking = (config.get_parsed_content(key) for key in ("network", "loss", "train#masking"))
@@ -42,16 +41,16 @@ def step(profile: str, device: str) -> None:
     millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
     memory = peak_mib(torch.device(device)) / 1024
     tokens = f"{visible.shape[1]} visible, {hidden.shape[1]} predicted of {network.n_tokens}"
-    print(f"| {profile} | {millions:.0f} M | {tokens} | {memory:.2f} GiB | {seconds:.1f} s |")
+    return f"| {profile} | {millions:.0f} M | {tokens} | {memory:.2f} GiB | {seconds:.1f} s |"
 
 
 def main(device: str = "cpu", profiles: tuple[str, ...] = tuple(PROFILES)) -> None:
     """Print the table; each profile runs in a process of its own."""
-    print(describe_machine(torch.device(device)))
+    print(machine_line(describe_machine(torch.device(device))))
     print("| profile | parameters | tokens | peak memory | one step |\n| --- | --- | --- | --- | --- |", flush=True)
     for profile in profiles:
-        subprocess.run([sys.executable, __file__, "step", profile, device], check=True)
+        print(in_own_process(step, profile, device), flush=True)
 
 
 if __name__ == "__main__":
-    fire.Fire({"step": step, "main": main} if sys.argv[1:2] == ["step"] else main)
+    fire.Fire(main)

@@ -2,14 +2,16 @@
 
 Run from the top of the repository: python -m benchmarks.plan_check --out runs/plan_check
 
-Phantoms, the sizes of each bundle's quick.json, one thread. Epochs are of as many steps as take some seconds; the
-first, which warms up, and the last, which validates, are left out.
+Phantoms, the sizes of each bundle's quick.json, one thread. Plan and training take turns, because a machine's speed
+changes by the minute. Epochs are of as many steps as take some seconds; the first, which warms up, and the last, which
+validates, are left out.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import fire
+import torch
 
 from benchmarks.self_pretraining import bundle
+from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.phantoms import write_abdomen_phantoms, write_brain_phantoms, write_chest_phantoms
@@ -30,38 +34,46 @@ PHANTOMS: dict[str, Any] = {
 }
 
 
-def check(name: str, data: Path, out: Path, seconds: float) -> dict[str, Any]:
-    """Plan, then train in epochs of about so many seconds."""
+def check(name: str, data: Path, out: Path, seconds: float) -> tuple[float, float]:
+    """Plan, then train in epochs of about so many seconds; returns the seconds of a step, planned and real."""
     keys = {"dataset_dir": data, "ckpt_dir": out / "models", "output_dir": out / "train"}
     words = [f"--{key}={value}" for key, value in ({"overlays": "quick", "json": out / "plan.json"} | keys).items()]
     out.mkdir(parents=True)
     command = [sys.executable, "-m", "monai_mae_ext", "plan", name, *words]
-    subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     planned = json.loads((out / "plan.json").read_text())["step_seconds"]
     steps = max(3, round(seconds / planned))
     schedule = {"epochs": 4, "warmup_epochs": 0, "val_interval": 4, "train#trainer#epoch_length": steps}
     bundle(name, "training", ("train", "quick"), out / "training.txt", **keys, **schedule)
-    real = statistics.median(row["seconds"] for row in read_history(out / "train" / "history.csv")[1:-1]) / steps
-    return {"bundle": Path(name).name, "planned": planned, "real": real, "ratio": planned / real}
+    epochs = read_history(out / "train" / "history.csv")[1:-1]
+    return planned, statistics.median(row["seconds"] for row in epochs) / steps
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    lines = ["| bundle | planned step | real step | planned / real |", "|---|---|---|---|"]
-    lines += [
-        f"| {row['bundle']} | {row['planned']:.3f} s | {row['real']:.3f} s | {row['ratio']:.2f} |" for row in rows
-    ]
+    lines = ["| bundle | planned step | real step | planned / real (min to max) |", "|---|---|---|---|"]
+    for row in rows:
+        ratios = [planned / real for planned, real in row["seconds"]]
+        planned, real = (statistics.median(seconds) for seconds in zip(*row["seconds"], strict=True))
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        lines.append(f"| {row['bundle']} | {planned:.3f} s | {real:.3f} s | {spread} |")
     return "\n".join(lines)
 
 
-def main(out: str = "runs/plan_check", seconds: float = 8, bundles: tuple[str, ...] = ()) -> None:
-    """Print the table, write ``report.json`` into ``out``, which should be new; all bundles, if none is named."""
+def main(out: str = "runs/plan_check", seconds: float = 5, rounds: int = 3, bundles: tuple[str, ...] = ()) -> None:
+    """Print the table, write ``report.json`` into ``out``; all bundles, if none is named."""
+    torch.set_num_threads(1)
+    print(machine_line(describe_machine(torch.device("cpu"))))
     root, rows = Path(out).absolute(), []
     for name in bundles or sorted(str(path) for path in Path("bundles").iterdir()):
         kind = Path(name).name.partition("_")[0]
         data = root / "data" / kind
         if not data.exists():
             PHANTOMS[kind](data)
-        rows.append(check(name, data, root / Path(name).name, seconds))
+        folder = root / Path(name).name
+        shutil.rmtree(folder, ignore_errors=True)  # a run that is there would go on
+        turns = [check(name, data, folder / str(turn), seconds) for turn in range(rounds)]
+        rows.append({"bundle": Path(name).name, "seconds": turns})
     print(markdown(rows))
     with atomic_write(root / "report.json") as path:
         path.write_text(json.dumps(rows, indent=4) + "\n")

@@ -10,7 +10,7 @@ are of the operators' own CPU time. Handlers count as work; validation comes las
 from __future__ import annotations
 
 import json
-import multiprocessing
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.own_process import in_own_process
 from benchmarks.plan_check import PHANTOMS
-from monai_mae_ext.bench.machine import describe_machine
+from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.files import atomic_write
 
 OPERATORS = 6
@@ -71,8 +72,8 @@ class Watch:
         return [(event.key.removeprefix("aten::"), event.self_cpu_time_total / whole) for event in most]
 
 
-def train(bundle: str, data: Path, out: Path, threads: int, overlays: list[str], send: Any) -> None:
-    """Three epochs of a bundle's training, in this process; sends what was seen."""
+def train(bundle: str, data: Path, out: Path, threads: int, overlays: list[str]) -> dict[str, Any]:
+    """Three epochs of a bundle's training: a row of the table."""
     torch.set_num_threads(threads)
     configs = [f"{bundle}/configs/{name}.json" for name in ("train", "quick")] + overlays
     parser = ConfigParser(ConfigParser.load_config_files(configs))
@@ -85,23 +86,12 @@ def train(bundle: str, data: Path, out: Path, threads: int, overlays: list[str],
     watch.attach(trainer)
     trainer.run()
     wait, work = watch.waited[2], watch.worked[2]
-    send.send({
+    return {
         "bundle": Path(bundle).name,
         "step_seconds": (wait + work) / watch.steps[2],
         "waiting": wait / (wait + work),
         "operators": watch.operators(),
-    })  # fmt: skip
-
-
-def measure(bundle: str, data: Path, out: Path, threads: int, overlays: list[str]) -> dict[str, Any]:
-    context = multiprocessing.get_context("spawn")
-    receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=train, args=(bundle, data, out, threads, overlays, send))
-    process.start()
-    send.close()
-    seen = receive.recv()
-    process.join()
-    return seen
+    }
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
@@ -115,15 +105,17 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def main(
     out: str = "runs/profiles", bundles: tuple[str, ...] = (), threads: int = 2, overlays: tuple[str, ...] = ()
 ) -> None:
-    """Print the table, write report.json into ``out``, which should be new; all bundles, if none is named."""
+    """Print the table, write report.json into ``out``; all bundles, if none is named."""
+    torch.set_num_threads(threads)
     root, rows = Path(out).absolute(), []
     for bundle in bundles or sorted(str(path) for path in Path("bundles").iterdir()):
         kind = Path(bundle).name.partition("_")[0]
         data = root / "data" / kind
         if not data.exists():
             PHANTOMS[kind](data)
-        rows.append(measure(bundle, data, root / Path(bundle).name, threads, list(overlays)))
-    print(describe_machine(torch.device("cpu")))
+        shutil.rmtree(root / Path(bundle).name, ignore_errors=True)  # a run that is there would go on
+        rows.append(in_own_process(train, bundle, data, root / Path(bundle).name, threads, list(overlays)))
+    print(machine_line(describe_machine(torch.device("cpu"))))
     print(markdown(rows))
     with atomic_write(root / "report.json") as path:
         path.write_text(json.dumps(rows, indent=4) + "\n")

@@ -25,7 +25,7 @@ from monai.transforms import BoundingRect
 from monai.utils import ensure_tuple_rep
 from torch import Tensor, nn
 
-from monai_mae_ext.bench.machine import describe_machine
+from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.inferers import BodyWindowInferer, body_mask
 from monai_mae_ext.networks import ViTSegmenter
 from monai_mae_ext.phantoms import abdomen_phantom
@@ -113,7 +113,7 @@ def main(ckpt_dir: str, spacings: tuple[float, ...] = (1.5, 2.0, 3.0), rounds: i
     load_weights(segmenter, read_checkpoint(f"{ckpt_dir}/model.pt"), ckpt_dir)
     side = ensure_tuple_rep(segmenter.facts["img_size"], 3)[0]
     network, onnx = Counting(segmenter), Counting(InOnnxRuntime(segmenter, side))
-    print(describe_machine(torch.device("cpu")))
+    print(machine_line(describe_machine(torch.device("cpu"))))
     heads = ["window", "field", "MONAI", "windows of the body", "speedup", "voxels of the body that differ"]
     heads += ["with ONNX Runtime", "speedup", "differ"]
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import runpy
 import subprocess
@@ -11,8 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["monai.bundle", "ignite.engine", "monai_mae_ext.handlers"])
+from benchmarks.own_process import FORKS
+
+__all__ = ["FORKS", "run_module"]
 
 
 def run_module(

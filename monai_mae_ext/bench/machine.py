@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from monai_mae_ext.bench.flops import matmul_flops_per_second
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "machine_line"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -27,6 +28,14 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "monai": monai.__version__,
         "matmul_flops_per_second": matmul_flops_per_second(device),
     }
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """What ``describe_machine`` found, in one line."""
+    return (
+        f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, torch {machine['torch']}, "
+        f"monai {machine['monai']}, matrix products at {machine['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s"
+    )
 
 
 def cpu_name() -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from monai_mae_ext.bench.machine import machine_line
+
 __all__ = ["Measurement", "format_report", "summarize"]
 
 ROW = "{:<9} {:<6} {:>9} {:>16} {:>8} {:>9} {:>7} {:>6}"
@@ -46,7 +48,6 @@ def summarize(arm: Measurement, baseline: Measurement, flops: int, matmul_flops_
 
 def format_report(report: Mapping[str, Any]) -> str:
     """A readable table of what ``bench`` writes."""
-    machine = report["machine"]
     lines = [HEADER, "-" * len(HEADER)]
     for case in report["cases"]:
         for arm in case["arms"]:
@@ -56,8 +57,4 @@ def format_report(report: Mapping[str, Any]) -> str:
             lines.append(
                 ROW.format(case["case"], arm["arm"], f"{arm['seconds']:.3f}", spread, speedup, peak, memory, share)
             )
-    lines.append(
-        f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, torch {machine['torch']}, "
-        f"monai {machine['monai']}, matrix products at {machine['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s"
-    )
-    return "\n".join(lines)
+    return "\n".join([*lines, machine_line(report["machine"])])

@@ -12,7 +12,7 @@ from monai_mae_ext.bench.flops import count_flops, matmul_flops_per_second
 from monai_mae_ext.bench.memory import peak_mib, reset_peak
 from monai_mae_ext.bench.report import Measurement, format_report, summarize
 from monai_mae_ext.errors import UserError
-from tests.processes import FORKS
+from tests.processes import FORKS, run_module
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,9 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "bench.json"
-    bench(["smoke"], json=path, rounds=1)
+    arguments = ["bench", "--cases", "['smoke']", "--json", str(path), "--rounds", "1"]
+    done = run_module("monai_mae_ext", arguments)
+    assert done.returncode == 0 and "matrix products at" in done.stdout, done.stderr
     return json.loads(path.read_text())
 
 
