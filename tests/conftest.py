@@ -18,7 +18,7 @@ from tests.volumes import write_volumes
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The pages of the docs come first, because they take longest: the other worker does other files meanwhile."""
-    items.sort(key=lambda item: item.path.name != "test_docs.py")
+    items.sort(key=lambda item: item.path.parent.name != "docs")
 
 
 @pytest.fixture(scope="session")

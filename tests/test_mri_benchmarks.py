@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from benchmarks import hippocampus, hippocampus_ablations, missing_sequences
+from benchmarks import hippocampus, hippocampus_ablations, levers, missing_sequences
 from benchmarks.segmentation_runs import scan_dice
+from monai_mae_ext.errors import UserError
 from monai_mae_ext.phantoms import MODALITIES, brain_phantom
 
 NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
@@ -69,12 +70,27 @@ def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path:
     log = (folder / "seed1_lr0.1_seed0" / "training.txt").read_text()
     assert "pretraining/seed1/encoder.safetensors" in log, "each arm starts from its own encoder"
 
+    report = str(tmp_path / "out" / "report.json")
     monkeypatch.setattr(hippocampus_ablations, "PROTOCOL", "frozen")
     monkeypatch.setattr(hippocampus_ablations, "ABLATIONS", {"hidden50": {"mask_ratio": 0.5}})
     for name in ("PRETRAINING", "SEEDS", "FEW"):
         monkeypatch.setattr(hippocampus_ablations, name, small[name])
-    hippocampus_ablations.main(str(data), str(tmp_path / "out"), steps=2)
+    hippocampus_ablations.main(str(data), str(tmp_path / "out"), report, steps=2)
     rows = {row["encoder"]: row for row in json.loads((tmp_path / "out" / "ablations.json").read_text())}
     assert list(rows) == ["scratch", "seed0", "hidden50"]
     assert rows["seed0"]["mask_ratio"] == 0.75 and rows["hidden50"]["mask_ratio"] == 0.5
     assert rows["seed0"]["mean"] == pytest.approx(scan_dice(folder / "seed0_lr0.1_seed0" / "test").mean())
+
+    pair = {name: levers.LEVERS[name] for name in ("seed0", "cross_third")}
+    own = {"PROTOCOL": "frozen", "LEVERS": pair, "ROUNDS": 1} | {
+        key: small[key] for key in ("PRETRAINING", "SEEDS", "FEW")
+    }
+    for name, value in own.items():
+        monkeypatch.setattr(levers, name, value)
+    levers.main(str(data), str(tmp_path / "out"), report, steps=2)
+    baseline, third = json.loads((tmp_path / "out" / "levers.json").read_text())
+    assert baseline["equal epochs"]["dice"] == [rows["seed0"]["mean"]] and "equal time" not in baseline
+    assert baseline["equal epochs"]["epochs"] == third["equal epochs"]["epochs"] == 1
+    assert third["equal time"]["epochs"] == max(1, round(third["speedup"]))
+    with pytest.raises(UserError, match=r"report.json has no table 'other, 1 labels': run benchmarks.hippocampus"):
+        hippocampus.chosen_rates(report, "other")

@@ -42,7 +42,7 @@ class History:
         self.table, self.curves = Path(output_dir) / "history.csv", Path(output_dir) / "learning_curves.png"
         self.evaluator = evaluator
         self.started = time.perf_counter()
-        self.rows: list[dict[str, float]] = []
+        self.undrawn: list[dict[str, float]] = []
         self.pace = Pace()
 
     def attach(self, engine: SupervisedTrainer) -> None:
@@ -62,17 +62,19 @@ class History:
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             row |= self.evaluator.state.metrics
         earlier = read_history(self.table) if self.table.is_file() else []
-        self.rows = [*(old for old in earlier if old["epoch"] < row["epoch"]), row]
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        rows = [*(old for old in earlier if old["epoch"] < row["epoch"]), row]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
         with atomic_write(self.table) as path, open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
+        self.undrawn = rows
         if self.pace.is_due():
             self.draw()
 
     def draw(self) -> None:
-        """Draw the rows of this run and those before it, if there are any."""
-        if self.rows:
+        """Draw the table, unless that was done since its last row."""
+        if self.undrawn:
             with self.pace.work():
-                save_learning_curves(self.rows, self.curves)
+                save_learning_curves(self.undrawn, self.curves)
+        self.undrawn = []

@@ -15,10 +15,11 @@ class Pace:
     """When a piece of work is due again, so that it takes about a twentieth of the time; the first time at once."""
 
     def __init__(self) -> None:
-        self.next = 0.0
+        self.due = 0.0
+        """By the clock of ``time.monotonic``."""
 
     def is_due(self) -> bool:
-        return time.monotonic() >= self.next
+        return time.monotonic() >= self.due
 
     @contextmanager
     def work(self) -> Iterator[None]:
@@ -26,4 +27,4 @@ class Pace:
         started = time.monotonic()
         yield
         ended = time.monotonic()
-        self.next = ended + (ended - started) / SHARE
+        self.due = ended + (ended - started) / SHARE

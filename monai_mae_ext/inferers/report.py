@@ -21,7 +21,7 @@ class GeneratedReports(NamedTuple):
     """Reports of B studies, of at most L tokens.
 
     Attributes:
-        tokens: int64 ``(B, L)``, without begin; behind the end token padding.
+        tokens: int64 ``(B, L)``, without summary and begin; behind the end token padding.
         log_probabilities: ``(B, L)``, of each token given those before it; 0 at padding.
         attention: ``(B, L, V * N)``, how much cross attention each token gave to the tokens of the films.
         features: ``(B, hidden_size)``, the mean over the encoder's patch tokens.

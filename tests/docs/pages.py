@@ -23,13 +23,13 @@ CARDS = sorted(ROOT.glob("bundles/*/docs/README.md"))
 # What sets the machine up is proved by the continuous integration that runs this test, through the Makefile.
 SET_UP = re.compile(r"make (quickstart|test|test-clinic|release)\b|python3 -m venv|\. \.venv|python -m pip install")
 SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they are stopped; tests/label starts them
-# Hours of training; tests/test_self_pretraining.py and tests/test_ct_benchmarks.py
-# and tests/test_mri_benchmarks.py, tests/test_report_benchmark.py, tests/test_data_benchmark.py
-# and tests/clinic/test_active_learning.py run them in small.
+# Hours, or many processes; run in small by tests/test_self_pretraining.py, tests/test_ct_benchmarks.py,
+# tests/test_mri_benchmarks.py, tests/test_report_benchmark.py, tests/test_data_benchmark.py, tests/test_profiles.py,
+# tests/test_performance.py, tests/bench/test_bench.py and tests/clinic/test_active_learning.py.
 LONG = re.compile(
-    r"python -m benchmarks\."
-    r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|active_learning|"
-    r"report_generation|data_loading|profiles) "
+    r"python -m (monai_mae_ext bench|benchmarks\."
+    r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|levers|active_learning|"
+    r"report_generation|data_loading|profiles|plan_check|film_rate)) "
 )
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
@@ -70,7 +70,6 @@ def shrunk(command: str, bundle: str = "") -> str:
     tiny = next(named, TINY["cxr_mae_pretraining"])
     for argument, smaller in SMALLER.items():
         command = re.sub(rf"--({argument}) \S+", rf"--\1 {smaller}" if smaller else "", command)
-    command = re.sub(r"--cases '\[.*?\]'", "--cases '[\"smoke\"]'", command)
     command = re.sub(r"--overlays (\S+)", rf"--overlays \1,{tiny}", command)
     command = command.replace(
         "examples.federated_pretraining", f"examples.federated_pretraining --configs \"['{tiny}']\""

@@ -55,6 +55,8 @@ def test_curves_are_drawn_when_it_is_due_and_at_the_end(make_trainer, tmp_path: 
     monkeypatch.setattr(history, "save_learning_curves", lambda rows, path: drawn.append(len(rows)))
     make_trainer(lambda *_: [History(tmp_path)], epochs=4).run()
     assert drawn == [1, 4] and len(read_history(tmp_path / "history.csv")) == 4
+    make_trainer(lambda *_: [History(tmp_path / "short")], epochs=1).run()
+    assert drawn == [1, 4, 1], "not twice"
 
 
 def test_a_fresh_run_does_not_inherit_an_old_table(make_trainer, tmp_path: Path) -> None:
