@@ -37,7 +37,7 @@ STRATEGIES: dict[str, Any] = {
 """Bundle, scoring method and overlays."""
 SEEDS = (0, 1, 2)
 N_POOL, N_VALIDATION, N_TEST = 24, 4, 12
-FIRST, STEP, ROUNDS = 2, 2, 4
+FIRST, STEP, ROUNDS = 2, 3, 3
 SETTINGS: dict[str, dict[str, Any]] = {MAE: {}, SEGMENTER: {}}
 """Overrides of the bundles' quick.json."""
 
@@ -146,10 +146,12 @@ def markdown(curves: dict[str, list[list[float]]]) -> str:
     return "\n".join(lines)
 
 
-def main(out: str = "runs/active", steps: int = 200, pretraining_epochs: int = 30) -> None:
+def main(out: str = "runs/active", steps: int = 600, pretraining_epochs: int = 30) -> None:
     """Run what is not done yet; print a table, and write report.json and report.png into ``out``."""
     root = Path(out).absolute()
-    keep_settings(root, steps=steps, pretraining_epochs=pretraining_epochs, seeds=SEEDS, settings=SETTINGS)
+    labels = {"first": FIRST, "step": STEP, "rounds": ROUNDS}
+    own = {"steps": steps, "pretraining_epochs": pretraining_epochs, "seeds": SEEDS}
+    keep_settings(root, **own, **labels, settings=SETTINGS)
     roles = write_roles(root)
     pretrain_once(MAE, root / "data" / "pool", root / "pretraining", pretraining_epochs, **SETTINGS[MAE])
     with ThreadPoolExecutor(os.cpu_count()) as workers:
