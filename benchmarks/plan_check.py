@@ -35,9 +35,10 @@ PHANTOMS: dict[str, Any] = {
 
 
 def check(name: str, data: Path, out: Path, seconds: float) -> tuple[float, float]:
-    """Plan, then train in epochs of about so many seconds; returns the seconds of a step, planned and real."""
+    """Plan for so many seconds, then train in epochs of as many; returns the seconds of a step, planned and real."""
     keys = {"dataset_dir": data, "ckpt_dir": out / "models", "output_dir": out / "train"}
-    words = [f"--{key}={value}" for key, value in ({"overlays": "quick", "json": out / "plan.json"} | keys).items()]
+    own = {"overlays": "quick", "json": out / "plan.json", "seconds": seconds}
+    words = [f"--{key}={value}" for key, value in (own | keys).items()]
     out.mkdir(parents=True)
     command = [sys.executable, "-m", "monai_mae_ext", "plan", name, *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
