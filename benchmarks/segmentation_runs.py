@@ -20,7 +20,7 @@ def pretrain_once(name: str, data: Path, folder: Path, epochs: int, **overrides:
         return
     keys = {"dataset_dir": data, "ckpt_dir": folder / "models", "output_dir": folder}
     schedule = {"epochs": epochs, "warmup_epochs": epochs // 10, "val_interval": max(1, epochs // 10)}
-    bundle(name, "training", ("train", "quick", "predict_all"), folder / "log.txt", **keys, **schedule, **overrides)
+    bundle(name, "training", ("train", "quick", "predict_all"), folder / "log.txt", **keys, **schedule | overrides)
     export_encoder(folder / "models", encoder)
     print("pre-trained", folder.name, flush=True)
 
