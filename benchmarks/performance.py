@@ -47,7 +47,7 @@ def renew(block: re.Match[str]) -> str:
     printed = run(block["commands"])
     if not block["shown"]:
         return block[0]
-    return f"```bash\n{block['commands']}```\n\n<!-- output -->\n{rendered(printed.splitlines())}\n<!-- end -->\n"
+    return f"```bash\n{block['commands']}```\n\n<!-- output -->\n\n{rendered(printed.splitlines())}\n\n<!-- end -->\n"
 
 
 def main(page: str = "docs/performance.md", only: str = "") -> None:

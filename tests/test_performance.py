@@ -41,7 +41,7 @@ def test_a_page_is_renewed_below_its_commands(tmp_path: Path, monkeypatch, capfd
     with pytest.raises(UserError, match="no command of page.md has 'pip' in it"):
         performance.main("page.md", only="pip")
     performance.main("page.md", only="json")
-    renewed = PAGE.replace("\nold\n", '\n```text\n["|"]\n```\n')
+    renewed = PAGE.replace("\nold\n", '\n\n```text\n["|"]\n```\n\n')
     assert Path("page.md").read_text() == renewed
     performance.main("page.md")
     assert Path("page.md").read_text() == renewed, "the same again"
