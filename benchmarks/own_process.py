@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from monai_mae_ext.errors import UserError
@@ -36,11 +37,9 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
     process = FORKS.Process(target=_send, args=(send, function, arguments))
     process.start()
     send.close()
-    with receive:
+    with receive, suppress(EOFError):
         try:
             return receive.recv()
-        except EOFError:
-            pass
         finally:
             process.join()
     raise ProcessDied(function.__name__, process.exitcode)
