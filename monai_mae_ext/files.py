@@ -12,21 +12,25 @@ __all__ = ["atomic_write", "name_inside"]
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on clean exit it is flushed to disk and moved onto ``path``.
 
     Readers see the old file or the new one, never a part. Missing folders are made; the file gets the permissions
     that the umask gives any new file. On an exception the temporary file is removed and ``path`` stays as it was.
+    Not ``durable``, nothing waits for the disk, and a machine that loses power may keep a file without its end: for
+    what can be made again, and whose length shows whether it is whole.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")  # other machines may write here too
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -6,19 +6,20 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import monai
-import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.data.utils import pickle_hashing
 from monai.transforms import Compose, EnsureTyped, RandomizableTrait, Transform
 
 import monai_mae_ext
+from monai_mae_ext.checksums import sha256_of
+from monai_mae_ext.data.item_file import item_from, item_to_bytes
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 
@@ -26,18 +27,15 @@ __all__ = ["DiskCache"]
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 2**20
-
 
 class DiskCache:
     """A folder of items, each under a hash of its files' contents, its other values and the transforms.
 
     So a file that changes is decoded again, one that only moves is not, and items of other transforms lie beside each
-    other. Entries appear whole or not at all; one that cannot be read is made again. Several processes may share a
-    folder, whatever their devices. Tensors come back mapped: only what is cropped out of them is read from disk, and
-    what is written to them stays in memory; those that the transforms bring to a device are brought there. Of metadata
-    plain values, arrays and tensors are kept, of applied operations nothing. Where an entry cannot be written, for want
-    of space, that is said once, and items are made each time.
+    other. Entries appear whole or not at all; one that cannot be read, or lost its end in a power failure, is made
+    again. Several processes may share a folder, whatever their devices. Tensors come back mapped (`item_from`); those
+    that the transforms bring to a device are brought there. Where an entry cannot be written, for want of space or
+    because no file holds such values, that is said once, and items are made each time.
 
     Args:
         folder: made if it is missing; what is not needed any more can be deleted at any time, even all of it.
@@ -59,13 +57,14 @@ class DiskCache:
                 self.devices |= dict.fromkeys(one.keys, one.converter.device)
                 one.converter.device = None
         self.recipe = hashlib.sha256(versions.encode() + pickle_hashing(fixed)).hexdigest()
+        self.digests: dict[str, str] = {}
         self.full = False
 
     def item(self, source: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """What ``make`` makes of an item of the data list, or made of it once."""
         values = {key: self.identity(value) for key, value in source.items()}
         name = hashlib.sha256(f"{self.recipe} {json.dumps(values, sort_keys=True)}".encode()).hexdigest()
-        path = self.folder / name[:2] / f"{name}.pt"
+        path = self.folder / name[:2] / f"{name}.safetensors"
         if path.is_file():
             try:
                 return self.recall(path, source)
@@ -73,9 +72,10 @@ class DiskCache:
                 logger.warning("%s cannot be read (%s) and is made again", path, type(error).__name__)
         made = make()
         try:
-            with atomic_write(path) as temporary:
-                torch.save({key: stored(value) for key, value in made.items()}, temporary)
-        except (OSError, RuntimeError) as error:  # torch has its own error for a full disk
+            content = item_to_bytes(made)
+            with atomic_write(path, durable=False) as temporary:
+                temporary.write_bytes(content)
+        except (OSError, TypeError) as error:
             if not self.full:
                 logger.warning("%s takes no more items (%s): what is missing is made each time", self.folder, error)
             self.full = True
@@ -84,13 +84,12 @@ class DiskCache:
 
     def recall(self, path: Path, source: Mapping[str, Any]) -> dict[str, Any]:
         """An entry as the transforms made it, on its device; files have the names that they have now."""
-        item = {}
-        for key, value in torch.load(path, mmap=True, weights_only=True).items():
-            if isinstance(value, dict) and set(value) == {"tensor", "meta"}:
-                named = isinstance(source.get(key), str | os.PathLike)
-                meta = value["meta"] | ({"filename_or_obj": str(source[key])} if named else {})
-                value = MetaTensor(value["tensor"], meta=meta)
-            item[key] = value.to(self.devices[key]) if self.devices.get(key) else value
+        item = item_from(path)
+        for key, value in item.items():
+            if isinstance(value, MetaTensor) and isinstance(source.get(key), str | os.PathLike):
+                value.meta["filename_or_obj"] = str(source[key])
+            if self.devices.get(key):
+                item[key] = value.to(self.devices[key])
         return item
 
     def identity(self, value: Any) -> Any:
@@ -107,40 +106,20 @@ class DiskCache:
         """The sha256 of a file; it is read once, until its size or time of change differs."""
         facts = file.stat()
         seen = hashlib.sha256(f"{file.absolute()} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
-        note = self.folder / "seen" / seen[:2] / seen
-        if note.is_file():
-            return note.read_text()
-        digest = hashlib.sha256()
-        with open(file, "rb") as opened:
-            while block := opened.read(BLOCK):
-                digest.update(block)
-        with atomic_write(note) as temporary:
-            temporary.write_text(digest.hexdigest())
-        return digest.hexdigest()
+        if seen not in self.digests:
+            self.digests[seen] = self.noted(file, self.folder / "seen" / seen[:2] / seen)
+        return self.digests[seen]
+
+    def noted(self, file: Path, note: Path) -> str:
+        """The sha256 that ``note`` has of a file; a note that is missing or damaged is written."""
+        if note.is_file() and len(text := note.read_text()) == len(self.recipe):
+            return text
+        digest = sha256_of(file)
+        with atomic_write(note, durable=False) as temporary:
+            temporary.write_text(digest)
+        return digest
 
 
 def is_random(transform: Any) -> bool:
     """Whether MONAI's caches would end before a transform."""
     return isinstance(transform, RandomizableTrait) or not isinstance(transform, Transform)
-
-
-def stored(value: Any) -> Any:
-    """A value as ``torch.load`` reads it with ``weights_only``."""
-    if isinstance(value, MetaTensor):
-        meta = {name: plain for name, one in value.meta.items() if (plain := as_plain(one)) is not None}
-        return {"tensor": value.as_tensor().cpu().contiguous(), "meta": meta}
-    if isinstance(value, torch.Tensor):
-        return value.cpu().contiguous()
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
-def as_plain(value: Any) -> Any:
-    """A value without classes of its own, or None."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return torch.from_numpy(value.copy())
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        parts = [as_plain(one) for one in value]
-        return parts if all(part is not None for part in parts) else None
-    return value if isinstance(value, str | bool | int | float | torch.Tensor) else None

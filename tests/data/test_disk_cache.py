@@ -42,7 +42,7 @@ def dataset(items: list[dict], folder: Path, high: float = 1.0) -> TolerantCache
 
 
 def entries(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*.pt")}
+    return {path.name for path in folder.rglob("*.safetensors")}
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_changed_files_values_and_transforms_are_made_anew_and_moved_files_are_n
 def test_a_damaged_entry_is_made_again_and_a_broken_film_leaves_none(tmp_path, decoded, caplog):
     items = write_films(tmp_path / "films", 2)
     good = dataset(items, tmp_path / "cache")[0]["image"].as_tensor().flatten().sort().values
-    (path,) = (tmp_path / "cache").rglob("*.pt")
+    (path,) = (tmp_path / "cache").rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:100])
     with caplog.at_level(logging.WARNING):
         again = dataset(items, tmp_path / "cache")[0]["image"]
@@ -120,11 +120,18 @@ def test_a_damaged_entry_is_made_again_and_a_broken_film_leaves_none(tmp_path, d
 def test_a_full_disk_costs_time_and_no_film(tmp_path, monkeypatch, caplog):
     items = write_films(tmp_path / "films", 2)
     cached = dataset(items, tmp_path / "cache")
-    monkeypatch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with caplog.at_level(logging.WARNING):
         found = [cached[index]["image"].meta["filename_or_obj"] for index in (0, 1, 0)]
     assert [Path(name).name for name in found] == ["film0.png", "film1.png", "film0.png"]
     assert caplog.text.count("takes no more items") == 1 and not entries(tmp_path / "cache")
+
+
+def test_values_that_no_file_holds_cost_time_and_no_item(tmp_path, caplog):
+    cache = DiskCache(tmp_path / "cache", transforms())
+    with caplog.at_level(logging.WARNING):
+        assert cache.item({"image": "a"}, lambda: {"image": {1, 2}}) == {"image": {1, 2}}
+    assert "takes no more items (no file holds a set)" in caplog.text
 
 
 def test_devices_share_entries_and_items_come_back_to_theirs(tmp_path):
