@@ -12,7 +12,7 @@ from monai_mae_ext.errors import UserError
 __all__ = ["FORKS", "ProcessDied", "in_own_process"]
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["monai.bundle", "ignite.engine", "monai_mae_ext.handlers"])
+FORKS.set_forkserver_preload(["monai.bundle", "ignite.engine", "monai_mae_ext.handlers", "torch._dynamo"])
 
 
 class ProcessDied(UserError):

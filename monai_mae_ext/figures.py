@@ -104,8 +104,12 @@ def save_learning_curves(rows: Sequence[Mapping[str, float]], path: str | os.Pat
             groups.setdefault(plot_of(name), []).append(name)
     columns = min(3, len(groups))
     lines = -(-len(groups) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.0 * lines), dpi=100, layout="constrained")
+    width, height = 4.2 * columns, 3.0 * lines
+    figure = Figure(figsize=(width, height), dpi=100)  # margins in inches: to measure words takes as long as the rest
     axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    figure.subplots_adjust(
+        left=0.65 / width, right=1 - 0.15 / width, bottom=0.5 / height, top=1 - 0.3 / height, wspace=0.24, hspace=0.4
+    )
     for axis, (title, names) in zip(axes, groups.items(), strict=False):
         for name in names:
             points = [(row["epoch"], row[name]) for row in rows if name in row]

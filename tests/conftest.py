@@ -17,8 +17,17 @@ from tests.volumes import write_volumes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pages of the docs come first, because they take longest: the other worker does other files meanwhile."""
-    items.sort(key=lambda item: item.path.parent.name != "docs")
+    """A worker gets a file at a time, of tests/docs a test; those come first and the small ones last, to end alike."""
+    first = ("docs", "bundles", "bench", "tests", "delivery", "label")
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return first.index(folder) if folder in first else len(first)
+
+    items.sort(key=rank)
+    for item in items:
+        alone = item.path.parent.name == "docs"
+        item.add_marker(pytest.mark.xdist_group(item.name if alone else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,8 @@ def shrunk(command: str, bundle: str = "") -> str:
     command = command.replace(
         "examples.federated_pretraining", f"examples.federated_pretraining --configs \"['{tiny}']\""
     )
+    if re.search(r" (ct|mri|dicom)_phantoms ", command):
+        command += " --spacing 6"
     overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{tiny}']\"", command)
 
