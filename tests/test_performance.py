@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import film_rate, performance, plan_check
+from benchmarks import film_rate, performance, plan_check, step_levers
 from benchmarks.own_process import ProcessDied, in_own_process
 from benchmarks.self_pretraining import bundle
 from monai_mae_ext.errors import UserError
@@ -82,3 +82,13 @@ def test_films_are_read_from_files_to_a_table(tmp_path: Path, films: Path, capsy
     bundle(film_rate.BUNDLE, "training", ("train", "quick"), tmp_path / "log.txt", **places, **keys)
     film_rate.main(str(tmp_path / "models"), films=3, drawn=2, size=128)
     assert re.search(r"one film \d+\.\d s, 3 films \d+\.\d s\n\d+ films a minute, ", capsys.readouterr().out)
+
+
+def test_levers_are_compared_with_doing_without(monkeypatch, capsys) -> None:
+    builds = {lever.build for lever in step_levers.LEVERS} - {step_levers.compiled, step_levers.channels_last}
+    levers = [step_levers.Lever(build.__name__, build, "smoke") for build in builds]
+    monkeypatch.setattr(step_levers, "LEVERS", levers)
+    step_levers.main(rounds=1)
+    machine, *table = capsys.readouterr().out.splitlines()
+    assert "matrix products" in machine and len(table) == 2 + len(levers)
+    assert all(re.match(r"\| \w+ \| smoke \| .* s \| .* s \| .*x \(.* to .*\) \|", line) for line in table[2:])

@@ -158,9 +158,9 @@ def test_a_pretrained_encoder_is_taken_and_can_be_frozen(processes: int, brains:
     keys = {"dataset_dir": brains, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path / "train"}
     keys |= {"pretrained": tmp_path / "encoder.safetensors", "freeze_encoder": True, "network_def__decoder": "head"}
     if processes == 1:
-        done = run_bundle(NAME, "training", TRAIN, **keys)
+        done = run_bundle(NAME, "training", TRAIN, **keys, **SPACING)
     else:
-        done = train_in_processes(processes, NAME, TRAIN, ["fsdp.json"], **keys)
+        done = train_in_processes(processes, NAME, TRAIN, ["fsdp.json"], **keys, **SPACING)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "interpolated  patch_embedding.position_embeddings  8x8x8 -> 4x4x4 tokens" in done.stdout
     trained = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
