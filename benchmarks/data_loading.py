@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from monai.utils import ensure_tuple
 from PIL import Image
 
 from benchmarks.own_process import ProcessDied, in_own_process
@@ -125,7 +127,7 @@ def row_of(kind: str, count: int, result: dict[str, Any], baseline: dict[str, An
 
 
 def main(
-    out: str = "runs/data_loading", films: int = 10_000, volumes: int = 500, arms: tuple[str, ...] = tuple(ARMS)
+    out: str = "runs/data_loading", films: int = 10_000, volumes: int = 500, arms: Sequence[str] | str = tuple(ARMS)
 ) -> None:
     """Print a table, two epochs an arm, and write report.json into ``out``."""
     torch.set_num_threads(1)
@@ -135,10 +137,11 @@ def main(
           "|---|---|---|---|---|---|", flush=True)  # fmt: skip
     for name, count in (("films", films), ("volumes", volumes)):
         kind = KINDS[name]._replace(count=count)
-        write_files(room / name, kind)
+        files = room / f"{count}_{name}"
+        write_files(files, kind)
         results = []
-        for arm in arms:
-            results.append(measure(kind, room / name, arm, room))
+        for arm in ensure_tuple(arms):
+            results.append(measure(kind, files, arm, room))
             plain = next((result for result in results if result["arm"] == "MONAI Dataset"), {})
             print(row_of(name, count, results[-1], plain), flush=True)
         report[name] = {"count": count, "arms": results}

@@ -56,14 +56,15 @@ def main(page: str = "docs/performance.md", only: str = "") -> None:
     Raises:
         UserError: if no command has the word ``only``.
     """
-    text = Path(page).read_text()
-    blocks = [block for block in BLOCK.finditer(text) if only in block["commands"]]
+    blocks = [block for block in BLOCK.finditer(Path(page).read_text()) if only in block["commands"]]
     if not blocks:
         raise UserError(f"no command of {page} has {only!r} in it")
     for block in blocks:
-        text = text.replace(block[0], renew(block), 1)
+        renewed, text = renew(block), Path(page).read_text()  # read anew: somebody may have written meanwhile
+        if block[0] not in text:
+            raise UserError(f"this block of {page} was changed while its commands ran, what they printed: {renewed}")
         with atomic_write(page) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text.replace(block[0], renewed, 1))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import fire
 import torch
+from monai.utils import ensure_tuple
 
 from benchmarks.self_pretraining import bundle
 from monai_mae_ext.bench.machine import describe_machine, machine_line
@@ -61,12 +63,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(out: str = "runs/plan_check", seconds: float = 5, rounds: int = 3, bundles: tuple[str, ...] = ()) -> None:
+def main(out: str = "runs/plan_check", seconds: float = 5, rounds: int = 3, bundles: Sequence[str] | str = ()) -> None:
     """Print the table, write ``report.json`` into ``out``; all bundles, if none is named."""
     torch.set_num_threads(1)
     print(machine_line(describe_machine(torch.device("cpu"))))
     root, rows = Path(out).absolute(), []
-    for name in bundles or sorted(str(path) for path in Path("bundles").iterdir()):
+    for name in ensure_tuple(bundles) or sorted(str(path) for path in Path("bundles").iterdir()):
         kind = Path(name).name.partition("_")[0]
         data = root / "data" / kind
         if not data.exists():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import fire
 import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser
+from monai.utils import ensure_tuple
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.own_process import in_own_process
@@ -103,18 +105,23 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def main(
-    out: str = "runs/profiles", bundles: tuple[str, ...] = (), threads: int = 2, overlays: tuple[str, ...] = ()
+    out: str = "runs/profiles",
+    bundles: Sequence[str] | str = (),
+    threads: int = 2,
+    overlays: Sequence[str] | str = (),
 ) -> None:
     """Print the table, write report.json into ``out``; all bundles, if none is named."""
     torch.set_num_threads(threads)
     root, rows = Path(out).absolute(), []
-    for bundle in bundles or sorted(str(path) for path in Path("bundles").iterdir()):
+    for bundle in ensure_tuple(bundles) or sorted(str(path) for path in Path("bundles").iterdir()):
         kind = Path(bundle).name.partition("_")[0]
         data = root / "data" / kind
         if not data.exists():
             PHANTOMS[kind](data)
         shutil.rmtree(root / Path(bundle).name, ignore_errors=True)  # a run that is there would go on
-        rows.append(in_own_process(train, bundle, data, root / Path(bundle).name, threads, list(overlays)))
+        rows.append(
+            in_own_process(train, bundle, data, root / Path(bundle).name, threads, list(ensure_tuple(overlays)))
+        )
     print(machine_line(describe_machine(torch.device("cpu"))))
     print(markdown(rows))
     with atomic_write(root / "report.json") as path:

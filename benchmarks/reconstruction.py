@@ -32,6 +32,7 @@ from monai_mae_ext.files import atomic_write
 BUNDLE = "bundles/ct_superpatch_pretraining"
 SEEDS = (0, 1, 2)
 N_VALIDATION = 4
+MIN_EPOCHS = 10
 SECONDS = 180
 SETTINGS: dict[str, Any] = {
     "spacing": [2.0, 2.0, 2.0],
@@ -179,7 +180,9 @@ def main(dataset_dir: str, out: str = "runs/reconstruction", seconds: int = SECO
     root = Path(out).absolute()
     keep_settings(root, seconds=seconds, settings=SETTINGS, arms=ARMS)
     data = write_roles(dataset_dir, root)
-    epochs = {arm: max(10, round(ARMS[arm].times * seconds / seconds_an_epoch(data, root, arm))) for arm in ARMS}
+    epochs = {
+        arm: max(MIN_EPOCHS, round(ARMS[arm].times * seconds / seconds_an_epoch(data, root, arm))) for arm in ARMS
+    }
     print("epochs", epochs, flush=True)
 
     def run(job: tuple[str, float, int]) -> None:

@@ -45,7 +45,10 @@ class Familiarity:
             UserError: for fewer than 5 films.
         """
         if len(features) <= NEIGHBOURS + 1:
-            raise UserError(f"{len(features)} validation films cannot tell what is familiar: raise validation_fraction")
+            raise UserError(
+                f"{len(features)} validation films cannot tell what is familiar: give it {NEIGHBOURS + 2} or more and "
+                "train again, or infer with --refuse_unfamiliar False"
+            )
         unit = F.normalize(features.float().cpu())[:: -(-len(features) // MAX_FILMS)].contiguous()
         distances = torch.cdist(unit, unit).fill_diagonal_(torch.inf)
         nearest = distances.kthvalue(NEIGHBOURS, dim=1).values

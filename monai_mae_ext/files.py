@@ -17,8 +17,8 @@ def atomic_write(path: str | os.PathLike, durable: bool = True) -> Iterator[Path
 
     Readers see the old file or the new one, never a part. Missing folders are made; the file gets the permissions
     that the umask gives any new file. On an exception the temporary file is removed and ``path`` stays as it was.
-    Not ``durable``, nothing waits for the disk, and a machine that loses power may keep a file without its end: for
-    what can be made again, and whose length shows whether it is whole.
+    Not ``durable``, nothing waits for the disk, and what a machine that loses power keeps of the file is not sure: for
+    what can be made again, and is checked when it is read.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

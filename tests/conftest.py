@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""What all tests share. It imports what it needs late: the process that deals tests out to workers needs nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 import pytest
-
-from benchmarks import self_pretraining
-from monai_mae_ext.phantoms import write_brain_phantoms, write_chest_phantoms
-from tests.processes import run_module
-from tests.volumes import write_volumes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,18 +28,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small ChestX-ray14 layout of phantoms, a quarter of them DICOM."""
+    from monai_mae_ext.phantoms import write_chest_phantoms
+
     return write_chest_phantoms(tmp_path_factory.mktemp("films") / "cxr", n_films=32, size=96, dicom_fraction=0.25)
 
 
 @pytest.fixture(scope="session")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven small CT-like volumes with labels, two of them for test."""
+    from tests.volumes import write_volumes
+
     return write_volumes(tmp_path_factory.mktemp("volumes") / "ct")
 
 
 @pytest.fixture(scope="session")
 def brains(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven coarse brain phantoms of four sequences in the Decathlon's layout, two of them for test."""
+    from monai_mae_ext.phantoms import write_brain_phantoms
+
     return write_brain_phantoms(tmp_path_factory.mktemp("brains") / "msd", 7, spacing=6, test_fraction=0.3)
 
 
@@ -61,10 +62,15 @@ def real_data() -> Path:
 def forked_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundles that a benchmark starts are forked from a process that has imported MONAI."""
 
-    def run(command: list[str], stdout: IO[str], **options: Any) -> None:
+    from tests.processes import run_module
+
+    def run(command: list[str], stdout: IO[str] | int | None = None, **options: Any) -> None:
         done = run_module(command[2], command[3:])
-        stdout.write(done.stdout + done.stderr)
+        if hasattr(stdout, "write"):
+            stdout.write(done.stdout + done.stderr)
         done.check_returncode()
 
     monkeypatch.chdir(Path(__file__).parents[1])
-    monkeypatch.setattr(self_pretraining, "subprocess", SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))
+    forked = SimpleNamespace(run=run, STDOUT=subprocess.STDOUT, DEVNULL=subprocess.DEVNULL)
+    for name in ("self_pretraining", "plan_check", "film_rate"):
+        monkeypatch.setattr(f"benchmarks.{name}.subprocess", forked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import multiprocessing
 import os
 import runpy
 import subprocess
@@ -10,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import own_process
 from benchmarks.own_process import FORKS
 
 __all__ = ["FORKS", "run_module"]
@@ -22,6 +25,8 @@ def run_module(
 
     ``hidden`` names a package that is not installed there.
     """
+    if module == "torch.distributed.run":
+        arguments = _with_forked_ranks(arguments)
     with tempfile.TemporaryDirectory() as logs:
         out, err = Path(logs, "out"), Path(logs, "err")
         process = FORKS.Process(
@@ -45,6 +50,7 @@ def _be_python(
     os.chdir(folder)
     sys.path[0] = os.getcwd()
     sys.argv = [module, *arguments]
+    own_process.FORKS = multiprocessing.get_context("fork")  # another server would import MONAI anew
     if hidden is not None:
         _forget(hidden)
     try:
@@ -52,6 +58,13 @@ def _be_python(
     except Exception:
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
+
+
+def _with_forked_ranks(arguments: Sequence[str]) -> list[str]:
+    """``torchrun``'s arguments, for ranks that are forked from it and need not import MONAI either."""
+    place = arguments.index("-m")
+    script = importlib.util.find_spec(f"{arguments[place + 1]}.__main__").origin
+    return [*arguments[:place], "--run-path", "--start-method=fork", script, *arguments[place + 2 :]]
 
 
 def _forget(package: str) -> None:

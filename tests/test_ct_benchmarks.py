@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks import few_labels, reconstruction
 from benchmarks.reconstruction import Arm
 from benchmarks.seeded_arms import compare_scans
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.phantoms import write_abdomen_phantoms
 
 TINY = {"spacing": [10, 10, 10], "patch_size": 4, "batch_size": 2}
 NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
@@ -21,6 +23,7 @@ pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 def test_encoders_are_pretrained_tuned_tested_and_compared(tmp_path: Path, monkeypatch, capsys) -> None:
     small = {"SEEDS": (0,), "LABELS": (2,), "TUNED_WITH": 2, "BASE_LRS": (0.1,)}
     small |= {"N_TRAINING": 4, "N_VALIDATION": 1, "N_TEST": 1}
+    small["write_abdomen_phantoms"] = partial(write_abdomen_phantoms, spacing=6)
     small["PRETRAINING"] = TINY | NETWORK | {"superpatch": [16, 16, 16]}
     small["FINE_TUNING"] = TINY | NETWORK | {"roi": [16, 16, 16]}
     for name, value in small.items():
@@ -48,6 +51,7 @@ def test_reconstructions_are_trained_tuned_tested_and_tabulated(volumes: Path, t
     (tmp_path / "dataset.json").write_text(json.dumps(whole))
     monkeypatch.setattr(reconstruction, "SEEDS", (0,))
     monkeypatch.setattr(reconstruction, "N_VALIDATION", 1)
+    monkeypatch.setattr(reconstruction, "MIN_EPOCHS", 2)
     monkeypatch.setattr(reconstruction, "SETTINGS", TINY | {"superpatch": [16, 16, 16], "warmup_epochs": 0})
     arms = {
         "MAE": Arm(("predict_all",), NETWORK, (0.1,)),

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 from benchmarks import hippocampus, hippocampus_ablations, levers, missing_sequences
 from benchmarks.segmentation_runs import scan_dice
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.phantoms import MODALITIES, brain_phantom
+from monai_mae_ext.phantoms import MODALITIES, write_brain_phantoms
+from tests.volumes import write_hippocampi
 
 NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
 pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 
 
 def test_arms_are_trained_and_tested_with_each_sequence_missing(tmp_path: Path, monkeypatch, capsys) -> None:
+    assert len(missing_sequences.CASES) == len(MODALITIES) + 1
     small = {"SEEDS": (0,), "N_TRAINING": 3, "N_VALIDATION": 1, "N_TEST": 2}
+    small |= {"CASES": ("all sequences", "no T1gd"), "write_brain_phantoms": partial(write_brain_phantoms, spacing=6)}
     small["SETTINGS"] = {"spacing": [10, 10, 10], "roi": [16, 16, 16], "patch_size": 4} | NETWORK
     for name, value in small.items():
         monkeypatch.setattr(missing_sequences, name, value)
@@ -30,22 +32,9 @@ def test_arms_are_trained_and_tested_with_each_sequence_missing(tmp_path: Path, 
     folder = tmp_path / "with_dropout" / "seed0"
     assert "has no T1gd: zeros take the place" in (folder / "no_T1gd.txt").read_text()
     assert "has no" not in (folder / "all_sequences.txt").read_text()
-    assert len(missing_sequences.CASES) == len(MODALITIES) + 1
     capsys.readouterr()
     missing_sequences.main(str(tmp_path), epochs=1)
     assert "training" not in capsys.readouterr().out, "what is done is not done again"
-
-
-def write_hippocampi(folder: Path, count: int) -> Path:
-    """Scans of one sequence with two labels, in the Decathlon's layout."""
-    entries = []
-    for number in range(count):
-        phantom = brain_phantom(number, (8, 8, 8))
-        entries.append({"image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz"})
-        for name, volume in zip(entries[-1].values(), (phantom.image[2], phantom.label.clip(0, 2)), strict=True):
-            nib.save(nib.Nifti1Image(volume.astype(np.int16), phantom.affine), folder / name)
-    (folder / "dataset.json").write_text(json.dumps({"modality": {"0": "MRI"}, "training": entries}))
-    return folder
 
 
 def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path: Path, monkeypatch) -> None:
@@ -58,7 +47,7 @@ def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path:
     for name, value in small.items():
         monkeypatch.setattr(hippocampus, name, value)
     data = write_hippocampi(tmp_path, 6)
-    hippocampus.main(str(data), str(tmp_path / "out"), steps=2, protocols=("frozen",))
+    hippocampus.main(str(data), str(tmp_path / "out"), steps=1, protocols=("frozen",))
     reports = json.loads((tmp_path / "out" / "report.json").read_text())
     assert list(reports) == ["frozen, 1 labels", "frozen, 2 labels"] and (tmp_path / "out" / "report.png").is_file()
     for rows in reports.values():
@@ -75,7 +64,7 @@ def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path:
     monkeypatch.setattr(hippocampus_ablations, "ABLATIONS", {"hidden50": {"mask_ratio": 0.5}})
     for name in ("PRETRAINING", "SEEDS", "FEW"):
         monkeypatch.setattr(hippocampus_ablations, name, small[name])
-    hippocampus_ablations.main(str(data), str(tmp_path / "out"), report, steps=2)
+    hippocampus_ablations.main(str(data), str(tmp_path / "out"), report, steps=1)
     rows = {row["encoder"]: row for row in json.loads((tmp_path / "out" / "ablations.json").read_text())}
     assert list(rows) == ["scratch", "seed0", "hidden50"]
     assert rows["seed0"]["mask_ratio"] == 0.75 and rows["hidden50"]["mask_ratio"] == 0.5
@@ -87,7 +76,7 @@ def test_encoders_are_pretrained_tuned_tested_and_compared_by_protocol(tmp_path:
     }
     for name, value in own.items():
         monkeypatch.setattr(levers, name, value)
-    levers.main(str(data), str(tmp_path / "out"), report, steps=2)
+    levers.main(str(data), str(tmp_path / "out"), report, steps=1)
     baseline, third = json.loads((tmp_path / "out" / "levers.json").read_text())
     assert baseline["equal epochs"]["dice"] == [rows["seed0"]["mean"]] and "equal time" not in baseline
     assert baseline["equal epochs"]["epochs"] == third["equal epochs"]["epochs"] == 1

@@ -49,6 +49,24 @@ def test_a_page_is_renewed_below_its_commands(tmp_path: Path, monkeypatch, capfd
     assert printed.count("platform") == 1 and printed.count("json.tool") == 2
 
 
+def test_what_was_written_meanwhile_is_kept(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("page.md").write_text(PAGE)
+
+    def write(more: str) -> str:
+        Path("page.md").write_text(
+            Path("page.md").read_text().replace("Text.", "Other text.").replace("--compact", more)
+        )
+        return "printed"
+
+    monkeypatch.setattr(performance, "run", lambda commands: write("--compact"))
+    performance.main("page.md", only="json")
+    assert "Other text." in Path("page.md").read_text() and "printed" in Path("page.md").read_text()
+    monkeypatch.setattr(performance, "run", lambda commands: write("--indent 1"))
+    with pytest.raises(UserError, match="this block of page.md was changed while its commands ran"):
+        performance.main("page.md", only="json")
+
+
 def test_tables_stay_tables() -> None:
     assert (
         performance.rendered(["| a |", "|---|", "", "done", "| b |"]) == "| a |\n|---|\n\n```text\ndone\n```\n\n| b |"

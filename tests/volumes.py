@@ -1,4 +1,4 @@
-"""Small CT-like volumes with known labels, in the layout of the Medical Segmentation Decathlon."""
+"""Small volumes with known labels, in the layout of the Medical Segmentation Decathlon."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
+from monai_mae_ext.phantoms import brain_phantom
 
 ORIENTATIONS = ("RAS", "LPS", "LAS", "PSR")
 ORGANS = {1: (60, 0.5, (0.62, 0.5, 0.6)), 6: (130, 0.32, (0.3, 0.5, 0.4))}
@@ -43,4 +45,17 @@ def write_volumes(folder: Path, n_training: int = 5, n_test: int = 2) -> Path:
             nib.save(volume.as_reoriented(turn), folder / item[key])
         lists["training" if number < n_training else "test"].append(item)
     (folder / "dataset.json").write_text(json.dumps({"name": "small", **lists}))
+    return folder
+
+
+def write_hippocampi(folder: Path, count: int) -> Path:
+    """Scans of one sequence with two labels, in the Decathlon's layout."""
+    folder.mkdir(exist_ok=True)
+    entries = []
+    for number in range(count):
+        phantom = brain_phantom(number, (8, 8, 8))
+        entries.append({"image": f"image{number}.nii.gz", "label": f"label{number}.nii.gz"})
+        for name, volume in zip(entries[-1].values(), (phantom.image[2], phantom.label.clip(0, 2)), strict=True):
+            nib.save(nib.Nifti1Image(volume.astype(np.int16), phantom.affine), folder / name)
+    (folder / "dataset.json").write_text(json.dumps({"modality": {"0": "MRI"}, "training": entries}))
     return folder

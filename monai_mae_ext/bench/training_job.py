@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ class Draws(Dataset):
 
 
 class TrainingJob:
-    """Network, optimiser, loss and a few scans of a bundle's training, and nothing that writes.
+    """Network, optimiser, loss and a few scans of a bundle's training, and nothing that stays behind.
 
     Args:
         folder: the bundle's.
@@ -108,6 +109,10 @@ class TrainingJob:
         self.parser.read_meta(folder / "configs" / "metadata.json")
         self.parser.update({"bundle_root": str(folder)} | dict(overrides))
         self.cache_rate = float(self.parsed("cache_rate"))
+        if self.parsed("cache_dir") is not None:
+            self.disk = TemporaryDirectory()  # an empty one: a scan is to be loaded, and what is left to be removed
+            self.cache_rate = 0.0
+            self.parser.update({"cache_dir": self.disk.name})
         self.parser.update({"cache_rate": 0.0, "train#dataset#progress": False})
         self.device = torch.device(self.parsed("device"))
         for number in range(len(self.parser["initialize"])):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import logging
 import os
+import pickle
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import monai
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.data.utils import pickle_hashing
@@ -19,7 +23,7 @@ from monai.transforms import Compose, EnsureTyped, RandomizableTrait, Transform
 
 import monai_mae_ext
 from monai_mae_ext.checksums import sha256_of
-from monai_mae_ext.data.item_file import item_from, item_to_bytes
+from monai_mae_ext.data.item_file import item_from, write_item
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
 
@@ -27,22 +31,24 @@ __all__ = ["DiskCache"]
 
 logger = logging.getLogger(__name__)
 
+DIGEST = re.compile("[0-9a-f]{64}")
+
 
 class DiskCache:
     """A folder of items, each under a hash of its files' contents, its other values and the transforms.
 
     So a file that changes is decoded again, one that only moves is not, and items of other transforms lie beside each
-    other. Entries appear whole or not at all; one that cannot be read, or lost its end in a power failure, is made
-    again. Several processes may share a folder, whatever their devices. Tensors come back mapped (`item_from`); those
-    that the transforms bring to a device are brought there. Where an entry cannot be written, for want of space or
-    because no file holds such values, that is said once, and items are made each time.
+    other. Entries appear whole or not at all; one that cannot be read is made again. Several processes may share a
+    folder, whatever their devices. Tensors come back mapped (`item_from`); those that the transforms bring to a device
+    are brought there. Where the folder takes no more, for want of space or because no file holds such values, that is
+    said once, and items are made each time.
 
     Args:
         folder: made if it is missing; what is not needed any more can be deleted at any time, even all of it.
         transform: whose deterministic part makes the items.
 
     Raises:
-        UserError: if there is something else at ``folder``.
+        UserError: if there is something else at ``folder``, or transforms that cannot be told from others.
     """
 
     def __init__(self, folder: str | os.PathLike, transform: Compose) -> None:
@@ -56,7 +62,13 @@ class DiskCache:
             if isinstance(one, EnsureTyped):
                 self.devices |= dict.fromkeys(one.keys, one.converter.device)
                 one.converter.device = None
-        self.recipe = hashlib.sha256(versions.encode() + pickle_hashing(fixed)).hexdigest()
+        try:
+            self.recipe = hashlib.sha256(versions.encode() + pickle_hashing(fixed)).hexdigest()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise UserError(
+                f"cache_dir needs transforms that can be pickled, to tell them from others ({error}): no lambda before "
+                "the first random one"
+            ) from error
         self.digests: dict[str, str] = {}
         self.full = False
 
@@ -65,26 +77,26 @@ class DiskCache:
         values = {key: self.identity(value) for key, value in source.items()}
         name = hashlib.sha256(f"{self.recipe} {json.dumps(values, sort_keys=True)}".encode()).hexdigest()
         path = self.folder / name[:2] / f"{name}.safetensors"
-        if path.is_file():
-            try:
-                return self.recall(path, source)
-            except Exception as error:
-                logger.warning("%s cannot be read (%s) and is made again", path, type(error).__name__)
+        if (item := self.recall(path, source)) is not None:
+            return item
         made = make()
         try:
-            content = item_to_bytes(made)
-            with atomic_write(path, durable=False) as temporary:
-                temporary.write_bytes(content)
-        except (OSError, TypeError) as error:
-            if not self.full:
-                logger.warning("%s takes no more items (%s): what is missing is made each time", self.folder, error)
-            self.full = True
+            write_item(path, made)
+        except Exception as error:
+            self.say_full(error)
             return dict(made)
-        return self.recall(path, source)
+        item = self.recall(path, source)
+        return dict(made) if item is None else item
 
-    def recall(self, path: Path, source: Mapping[str, Any]) -> dict[str, Any]:
-        """An entry as the transforms made it, on its device; files have the names that they have now."""
-        item = item_from(path)
+    def recall(self, path: Path, source: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An entry as the transforms made it, on its device, or None. Paths that ``source`` has are named anew."""
+        try:
+            item = item_from(path)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            logger.warning("%s cannot be read (%s) and is made again", path, type(error).__name__)
+            return None
         for key, value in item.items():
             if isinstance(value, MetaTensor) and isinstance(source.get(key), str | os.PathLike):
                 value.meta["filename_or_obj"] = str(source[key])
@@ -93,31 +105,52 @@ class DiskCache:
         return item
 
     def identity(self, value: Any) -> Any:
-        """The contents of a file or folder, by their hash; anything else as it is."""
-        if isinstance(value, str | os.PathLike) and os.path.exists(value):
-            path = Path(value)
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            return [self.content(file) for file in files if file.is_file()]
+        """The contents of a file or folder, by their hash; anything else as it is, as JSON has it."""
+        if isinstance(value, str | os.PathLike):
+            return [self.content(file) for file in files_of(Path(value))] or str(value)
         if isinstance(value, list | tuple):
             return [self.identity(one) for one in value]
+        if isinstance(value, np.ndarray | np.generic | torch.Tensor):
+            return self.identity(value.tolist())
         return value
 
     def content(self, file: Path) -> str:
         """The sha256 of a file; it is read once, until its size or time of change differs."""
         facts = file.stat()
-        seen = hashlib.sha256(f"{file.absolute()} {facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()
+        place = os.fsencode(file.absolute())
+        seen = hashlib.sha256(b"%s %d %d" % (place, facts.st_size, facts.st_mtime_ns)).hexdigest()
         if seen not in self.digests:
             self.digests[seen] = self.noted(file, self.folder / "seen" / seen[:2] / seen)
         return self.digests[seen]
 
     def noted(self, file: Path, note: Path) -> str:
         """The sha256 that ``note`` has of a file; a note that is missing or damaged is written."""
-        if note.is_file() and len(text := note.read_text()) == len(self.recipe):
-            return text
+        try:
+            if DIGEST.fullmatch(text := note.read_text(encoding="ascii")):
+                return text
+        except (OSError, UnicodeDecodeError):
+            pass
         digest = sha256_of(file)
-        with atomic_write(note, durable=False) as temporary:
-            temporary.write_text(digest)
+        try:
+            with atomic_write(note, durable=False) as temporary:
+                temporary.write_text(digest, encoding="ascii")
+        except OSError as error:
+            self.say_full(error)
         return digest
+
+    def say_full(self, error: Exception) -> None:
+        if not self.full:
+            logger.warning("%s takes no more items (%s): what is missing is made each time", self.folder, error)
+        self.full = True
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that hold what is at ``path``: those of a folder, MetaImage's voxels beside their header."""
+    if path.is_dir() and len(path.parts) > 1:  # a single word may be a patient that a folder is called like
+        return [file for file in sorted(path.rglob("*")) if file.is_file()]
+    if path.suffix.lower() == ".mhd":
+        return [file for file in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if file.is_file()]
+    return [path] if path.is_file() else []
 
 
 def is_random(transform: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,32 +12,40 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
-__all__ = ["item_from", "item_to_bytes"]
+from monai_mae_ext.files import atomic_write
+
+__all__ = ["item_from", "write_item"]
 
 ITEM = "item"
 
 
-def item_to_bytes(item: Mapping[str, Any]) -> bytes:
-    """An item as the contents of a safetensors file.
+def write_item(path: str | os.PathLike, item: Mapping[str, Any]) -> None:
+    """Write an item as safetensors, atomically.
 
     Args:
+        path: the file, with the permissions of any new one.
         item: of tensors, arrays, plain values, and lists, tuples and mappings of these. Arrays become tensors. Of a
             ``MetaTensor`` such metadata is kept, of applied operations nothing.
 
     Raises:
-        TypeError: for a value of another type.
+        TypeError: for a value of another type; what safetensors says of a tensor that it cannot hold.
     """
     tensors: dict[str, torch.Tensor] = {}
     described = {key: describe(value, tensors) for key, value in item.items()}
-    return save(tensors, {ITEM: json.dumps(described)})
+    with atomic_write(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(tensors, temporary, {ITEM: json.dumps(described)})
+        temporary.chmod(mode)  # safetensors lets nobody else read its files
 
 
 def item_from(path: str | os.PathLike) -> dict[str, Any]:
     """The item in a file. Its tensors are mapped: what is used of them is read, what is written stays in memory.
 
     Raises:
+        FileNotFoundError: if there is none.
         SafetensorError: if the file is damaged or cut short.
     """
     with safe_open(path, "pt") as file:
@@ -51,11 +60,12 @@ def describe(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         value = torch.from_numpy(value)
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().as_subclass(torch.Tensor).cpu().contiguous().clone()
+        tensors[name] = alone(value.detach().as_subclass(torch.Tensor).cpu(), tensors)
         return {"tensor": name} | ({"meta": kept(value.meta, tensors)} if isinstance(value, MetaTensor) else {})
     if isinstance(value, list | tuple):
-        return {type(value).__name__: [describe(one, tensors) for one in value]}
-    if isinstance(value, Mapping):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {kind: [describe(one, tensors) for one in value]}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {"mapping": {key: describe(one, tensors) for key, one in value.items()}}
     if isinstance(value, np.generic):
         value = value.item()
@@ -64,14 +74,19 @@ def describe(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     raise TypeError(f"no file holds a {type(value).__name__}")
 
 
+def alone(tensor: torch.Tensor, others: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """A tensor as safetensors takes it: in one piece, and sharing no memory with others."""
+    tensor = tensor.contiguous()
+    places = {other.untyped_storage().data_ptr() for other in others.values()}
+    return tensor.clone() if tensor.untyped_storage().data_ptr() in places else tensor
+
+
 def kept(meta: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Descriptions of those metadata that a file can hold."""
     described = {}
     for name, value in meta.items():
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             described[name] = describe(value, tensors)
-        except TypeError:
-            continue
     return described
 
 

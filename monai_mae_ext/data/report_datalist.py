@@ -45,7 +45,7 @@ def report_datalist(
         Items sorted by path: ``{"image": path, "lateral": path, "report": cleaned text, "patient": name}``.
 
     Raises:
-        UserError: for a folder without reports, an argument out of range, or an empty section.
+        UserError: for a folder without reports, an argument out of range, or a section without such studies.
     """
     if not 0 < report_fraction <= 1:
         raise UserError(f"report_fraction is above 0 and at most 1, got {report_fraction}")
@@ -57,13 +57,15 @@ def report_datalist(
             f"{root} has no reports: looked for annotation.json (R2Gen), mimic-cxr-2.0.0-split.csv with files/ "
             "(MIMIC-CXR) and *.xml (OpenI): pass --dataset_dir FOLDER"
         )
-    told = [Case(study.item | {"report": clean_report(study.item["report"] or "")}, *study[1:]) for study in studies]
+    chosen = section_of_studies(studies, section, validation_fraction, seed, root)
+    told = [Case(study.item | {"report": clean_report(study.item["report"] or "")}, *study[1:]) for study in chosen]
     dictated = [study for study in told if study.item["report"]]
     if silent := len(told) - len(dictated):
-        logger.warning("%d of %d studies of %s have no %s, and are left out", silent, len(told), root, part)
+        logger.warning("%d of %d %s studies of %s have no %s, and are left out", silent, len(told), section, root, part)
     complete = complete_studies(dictated, views, root)
-    chosen = section_of_studies(complete, section, validation_fraction, seed, root)
-    kept = [study for study in chosen if position_of(f"labels/{seed}/{study.patient}") < report_fraction]
+    if not complete:
+        raise UserError(f"none of the {len(chosen)} {section} studies of {root} has {part} and the views {list(views)}")
+    kept = [study for study in complete if position_of(f"labels/{seed}/{study.patient}") < report_fraction]
     if not kept:
         raise UserError(f"report_fraction {report_fraction} of the {section} section of {root} is no patient")
     keys = (*views, "report")
@@ -86,7 +88,7 @@ def study_datalist(
     """
     root = open_dataset_dir(dataset_dir)
     check_views(views)
-    studies = read_studies(root, "findings")
+    studies = read_studies(root, None)
     if studies is None:
         if len(views) > 1:
             raise UserError(

@@ -35,16 +35,16 @@ HEADING = re.compile(
 """Sections; subheadings such as ``LUNGS:`` stand inside of one."""
 
 
-def read_studies(root: Path, part: str) -> list[Case] | None:
+def read_studies(root: Path, part: str | None) -> list[Case] | None:
     """Every study of a folder with reports, or None if it has none of the layouts.
 
     An item has ``image``, the frontal film, and where there is one ``lateral``, paths that need not exist, and
-    ``report``: the text of ``part``, or None.
+    ``report``: the text of ``part``, or None. MIMIC-CXR's texts, a file each, are not read if ``part`` is None.
 
     Raises:
         UserError: for another part, or a file of a layout that cannot be read.
     """
-    if part not in PARTS:
+    if part is not None and part not in PARTS:
         raise UserError(f"report_part is one of {', '.join(PARTS)}, got {part!r}")
     if (root / ANNOTATION).is_file():
         return list(annotated_studies(root))
@@ -68,7 +68,9 @@ def annotated_studies(root: Path) -> Iterator[Case]:
                     raise TypeError("image_path is a list of paths")
                 films = dict(zip((FRONTAL, LATERAL), entry["image_path"], strict=False))
                 item = {view: str(root / "images" / film) for view, film in films.items()}
-                patient = str(entry.get("subject_id", entry["id"].split("_")[0]))
+                if not isinstance(entry["report"], str):
+                    raise TypeError("report is a text")
+                patient = str(entry["subject_id"] if "subject_id" in entry else entry["id"].split("_")[0])
                 yield Case(item | {"report": entry["report"]}, patient, OFFICIAL[name])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -77,7 +79,7 @@ def annotated_studies(root: Path) -> Iterator[Case]:
         ) from error
 
 
-def openi_studies(root: Path, reports: list[Path], part: str) -> Iterator[Case]:
+def openi_studies(root: Path, reports: list[Path], part: str | None) -> Iterator[Case]:
     """Indiana University's films as OpenI gives them: an XML file a study, PNG films anywhere below.
 
     The XML does not tell views: as R2Gen does, the first film is taken for the frontal one, the second for the lateral.
@@ -96,10 +98,12 @@ def openi_studies(root: Path, reports: list[Path], part: str) -> Iterator[Case]:
         known = [films.get(name, str(root / f"{name}.png")) for name in names]
         texts = {text.get("Label", "").lower(): text.text for text in study.iter("AbstractText")}
         if known:
-            yield Case(dict(zip((FRONTAL, LATERAL), known, strict=False)) | {"report": texts.get(part)}, path.stem)
+            yield Case(
+                dict(zip((FRONTAL, LATERAL), known, strict=False)) | {"report": texts.get(part or "")}, path.stem
+            )
 
 
-def mimic_studies(root: Path, split: Path, part: str) -> Iterator[Case]:
+def mimic_studies(root: Path, split: Path, part: str | None) -> Iterator[Case]:
     """MIMIC-CXR: the tables of split and metadata, films and reports below ``files/`` as PhysioNet has them."""
     metadata = find_table(root, MIMIC_METADATA)
     if metadata is None:
@@ -116,7 +120,7 @@ def mimic_studies(root: Path, split: Path, part: str) -> Iterator[Case]:
         folder = root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}"
         item = {view: str(find_film(folder, film)) for view, film in films.items()}
         text = folder.with_suffix(".txt")
-        report = part_of(text.read_text(encoding="utf-8"), part) if text.is_file() else None
+        report = part_of(text.read_text(encoding="utf-8"), part) if part and text.is_file() else None
         yield Case(item | {"report": report}, subject, OFFICIAL[section])
 
 

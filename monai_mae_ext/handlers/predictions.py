@@ -17,10 +17,11 @@ from torch import Tensor
 from monai_mae_ext.data import SkippingDataset
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.figures_classification import save_saliency
-from monai_mae_ext.files import atomic_write, name_inside
+from monai_mae_ext.files import atomic_write
 from monai_mae_ext.handlers.calibrate import CALIBRATION, FAMILIARITY
 from monai_mae_ext.handlers.classification_report import write_rows
 from monai_mae_ext.handlers.collect import CollectOutputs
+from monai_mae_ext.handlers.picture_path import picture_path
 from monai_mae_ext.metrics.calibration import Calibration
 from monai_mae_ext.networks import ViTClassifier
 from monai_mae_ext.occlusion import token_occlusion
@@ -76,16 +77,17 @@ class SavePredictions:
 
     def start(self, engine: Workflow) -> None:
         self.calibration = Calibration.load(self.ckpt_dir / CALIBRATION, self.label_names)
-        self.familiarity = Familiarity.load(self.ckpt_dir / FAMILIARITY)
+        self.familiarity = Familiarity.load(self.ckpt_dir / FAMILIARITY) if self.refuse_unfamiliar else None
         self.probabilities = {}
 
     def note_batch(self, engine: Workflow) -> None:
         image = engine.state.batch["image"]
         probabilities = self.calibration.apply(engine.state.output["pred"]).cpu()
-        complaints = self.familiarity.complaints(self.outputs.batches["features"][-1])
-        films = zip(image.meta["filename_or_obj"], image.as_subclass(Tensor), probabilities, complaints, strict=True)
+        sources, features = image.meta["filename_or_obj"], self.outputs.batches["features"][-1]
+        complaints = self.familiarity.complaints(features) if self.familiarity else [None] * len(sources)
+        films = zip(sources, image.as_subclass(Tensor), probabilities, complaints, strict=True)
         for path, film, row, complaint in films:
-            if self.refuse_unfamiliar and complaint:
+            if complaint:
                 self.dataset.leave_out(path, complaint)
                 continue
             self.probabilities[path] = row
@@ -97,11 +99,9 @@ class SavePredictions:
         thresholds = [0.5 if value is None else value for value in self.calibration.thresholds]
         top = int((probabilities / torch.tensor(thresholds).clamp(min=1e-6)).argmax())
         relevance = token_occlusion(self.network, film.to(engine.state.device))[top].cpu()
-        target = self.output_dir / name_inside(path, self.dataset_dir).with_suffix("")
+        target = picture_path(self.output_dir, path, self.dataset_dir, "saliency")
         title = f"{self.label_names[top]} {probabilities[top]:.2f} (threshold {thresholds[top]:.2f})"
-        save_saliency(
-            target.with_name(target.name + "_saliency.png"), film[0].cpu() * self.std + self.mean, relevance, title
-        )
+        save_saliency(target, film[0].cpu() * self.std + self.mean, relevance, title)
 
     def write(self, engine: Workflow) -> None:
         rows = [self.row(str(item["image"])) for item in self.dataset.data]

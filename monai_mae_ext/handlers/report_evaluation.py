@@ -69,6 +69,8 @@ class ReportEvaluation:
             })  # fmt: skip
 
     def write(self, engine: Workflow) -> None:
+        if not self.rows:  # no film could be read, which is said at the end
+            return
         references, generated, patients = (
             [row[key] for row in self.rows] for key in ("reference", "generated", "patient")
         )

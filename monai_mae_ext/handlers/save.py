@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from monai_mae_ext.figures import save_panel
-from monai_mae_ext.files import atomic_write, name_inside
+from monai_mae_ext.files import atomic_write
+from monai_mae_ext.handlers.picture_path import picture_path
 from monai_mae_ext.transforms.display import BORROWED
 
 __all__ = ["SaveReconstructions"]
@@ -47,11 +48,12 @@ class SaveReconstructions:
     def __call__(self, engine: Workflow) -> None:
         output = engine.state.output
         for index, source in enumerate(engine.state.batch["image"].meta["filename_or_obj"]):
-            target = self.output_dir / name_inside(source, self.dataset_dir).with_suffix("")
             picture = output["reconstruction"][index : index + 1]
             reference = {key: value[index : index + 1] for key, value in output["reference"].items()}
-            save_grey(target.with_name(target.name + "_reconstruction.png"), picture[0, 0])
-            panel = target.with_name(target.name + "_panel.png")
+            target, panel = (
+                picture_path(self.output_dir, source, self.dataset_dir, kind) for kind in ("reconstruction", "panel")
+            )
+            save_grey(target, picture[0, 0])
             save_panel(panel, picture, reference, self.patch_size, BORROWED[self.borrow])
             self.written += 1
 

@@ -16,9 +16,10 @@ from torch import Tensor
 from monai_mae_ext.data import SkippingDataset
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.figures_report import save_report
-from monai_mae_ext.files import atomic_write, name_inside
+from monai_mae_ext.files import atomic_write
 from monai_mae_ext.handlers.calibrate import FAMILIARITY
 from monai_mae_ext.handlers.classification_report import write_rows
+from monai_mae_ext.handlers.picture_path import picture_path
 from monai_mae_ext.networks import ReportGenerator
 from monai_mae_ext.reports import MENTIONED, ReportTokenizer, find_mentions, readable_report
 
@@ -70,14 +71,15 @@ class SaveReports:
         engine.add_event_handler(Events.COMPLETED, self.write)
 
     def start(self, engine: Workflow) -> None:
-        self.familiarity = Familiarity.load(self.ckpt_dir / FAMILIARITY)
+        self.familiarity = Familiarity.load(self.ckpt_dir / FAMILIARITY) if self.refuse_unfamiliar else None
         self.reports = {}
 
     def note_batch(self, engine: Workflow) -> None:
         image, reports = engine.state.batch["image"], engine.state.output["pred"]
-        complaints = self.familiarity.complaints(reports.features)
-        for number, (path, complaint) in enumerate(zip(image.meta["filename_or_obj"], complaints, strict=True)):
-            if self.refuse_unfamiliar and complaint:
+        sources = image.meta["filename_or_obj"]
+        complaints = self.familiarity.complaints(reports.features) if self.familiarity else [None] * len(sources)
+        for number, (path, complaint) in enumerate(zip(sources, complaints, strict=True)):
+            if complaint:
                 self.dataset.leave_out(path, complaint)
                 continue
             words = self.tokenizer.words(reports.tokens[number])
@@ -99,11 +101,11 @@ class SaveReports:
         }
 
     def draw(self, path: str, films: Tensor, words: list[str], probabilities: Tensor, attention: Tensor) -> None:
-        target = self.output_dir / name_inside(path, self.dataset_dir).with_suffix("")
+        target = picture_path(self.output_dir, path, self.dataset_dir, "report")
         grid = self.network.encoder.grid
         maps = attention.reshape(len(words), len(films), *grid)
         films = torch.clamp(films * self.std + self.mean, 0, 1)
-        save_report(target.with_name(target.name + "_report.png"), films, words, probabilities, maps)
+        save_report(target, films, words, probabilities, maps)
 
     def write(self, engine: Workflow) -> None:
         rows = [self.row(str(item["image"])) for item in self.dataset.data]

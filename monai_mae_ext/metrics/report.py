@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -97,8 +98,11 @@ class ReportBLEU(CumulativeIterationMetric):
         return torch.stack([F.pad(tokens, (0, self.length - tokens.shape[1])) for tokens in (y_pred, y)], dim=1)
 
     def aggregate(self) -> float:
-        pairs = self.get_buffer().cpu()  # type: ignore[union-attr]
-        predictions, references = ([self.tokenizer.decode(tokens) for tokens in pairs[:, side]] for side in (0, 1))
+        if (pairs := self.get_buffer()) is None:
+            return math.nan
+        predictions, references = (
+            [self.tokenizer.decode(tokens) for tokens in pairs[:, side].cpu()] for side in (0, 1)
+        )
         return bleu(predictions, references)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,13 @@ from tests.bundles.conftest import BUNDLES
 from tests.docs.pages import TINY
 
 DATA = {"cxr": "films", "ct": "volumes", "mri": "brains"}
+
+
+@pytest.fixture(autouse=True)
+def quick_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's rate from small products: how fast it is matters to no test."""
+    module = sys.modules["monai_mae_ext.bench.plan"]
+    monkeypatch.setattr(module, "matmul_flops_per_second", partial(module.matmul_flops_per_second, size=256))
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -48,6 +57,13 @@ def test_another_machine_and_another_memory_change_what_depends_on_them(films: P
     fast = plan(str(BUNDLES / name), [str(TINY[name])], rate=1e18, **keys)
     assert fast["step_seconds"] < here["step_seconds"] / 100
     assert here["memory_limit"] == 8 * GIB
+
+
+def test_a_training_from_disk_is_planned_as_one_and_leaves_nothing_there(films: Path, tmp_path: Path) -> None:
+    name = "cxr_mae_pretraining"
+    keys = {"dataset_dir": str(films), "cache_dir": str(tmp_path / "cache")}
+    numbers = plan(str(BUNDLES / name), [str(TINY[name])], seconds=0, **keys)
+    assert numbers["cache_bytes"] == 0 and not list(tmp_path.iterdir())
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:

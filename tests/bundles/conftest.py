@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -49,6 +50,18 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def few_hippocampi(source: Path, folder: Path) -> Path:
+    """A data set of the first ten scans of the hippocampus sample, each fifth of which validates or tests."""
+    lists = json.loads((source / "dataset.json").read_text())
+    entries = lists["training"][:10]
+    roles = {"training": entries[:6], "validation": entries[6:8], "test": entries[8:]}
+    folder.mkdir()
+    (folder / "dataset.json").write_text(json.dumps({"modality": lists["modality"], **roles}))
+    for name in ("imagesTr", "labelsTr"):
+        (folder / name).symlink_to(source / name)
+    return folder
 
 
 def folder_with_a_broken_film(folder: Path, films: Path) -> set[str]:

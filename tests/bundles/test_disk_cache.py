@@ -29,4 +29,4 @@ def test_the_same_losses_and_weights(name: str, request: pytest.FixtureRequest, 
         weights.append(torch.load(tmp_path / run / "models" / "model.pt", weights_only=True))
     pd.testing.assert_frame_equal(*tables, rtol=0, atol=0)
     assert all(torch.equal(weights[1][key], value) for key, value in weights[0].items())
-    assert list((tmp_path / "cache").rglob("*.pt"))
+    assert list((tmp_path / "cache").rglob("*.safetensors"))

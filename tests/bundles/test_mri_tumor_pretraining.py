@@ -13,7 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_mae_ext.handlers.history import read_history
-from tests.bundles.conftest import BUNDLES, run_bundle
+from tests.bundles.conftest import BUNDLES, few_hippocampi, run_bundle
 
 NAME = "mri_tumor_pretraining"
 TINY = Path(__file__).parent / "tiny_superpatch.json"
@@ -54,7 +54,8 @@ def test_evaluation_and_reconstructions_of_four_channels(trained: Path, brains: 
 
 @pytest.mark.real_data
 def test_one_sequence_by_overrides_alone(real_data: Path, tmp_path: Path) -> None:
-    keys = {"dataset_dir": real_data / "Task04_Hippocampus", "ckpt_dir": tmp_path / "models", "output_dir": tmp_path}
+    scans = few_hippocampi(real_data / "Task04_Hippocampus", tmp_path / "scans")
+    keys = {"dataset_dir": scans, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path}
     small = {"modalities": "['MRI']", "spacing": "[3,3,3]", "epochs": 1, "modality_dropout": 0.0}
     done = run_bundle(NAME, "training", TRAIN, **keys, **small)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -17,7 +17,7 @@ from monai.transforms import Compose
 from monai_mae_ext.data import mri_datalist
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.phantoms import write_brain_phantoms
-from tests.bundles.conftest import BUNDLES, run_bundle, train_in_processes
+from tests.bundles.conftest import BUNDLES, few_hippocampi, run_bundle, train_in_processes
 
 NAME = "mri_tumor_segmentation"
 TINY = Path(__file__).parent / "tiny_segmenter.json"
@@ -191,9 +191,10 @@ def test_real_scans_of_four_sequences(real_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_one_sequence_and_other_regions_by_overrides_alone(real_data: Path, tmp_path: Path) -> None:
-    keys = {"dataset_dir": real_data / "Task04_Hippocampus", "ckpt_dir": tmp_path / "models", "output_dir": tmp_path}
+    scans = few_hippocampi(real_data / "Task04_Hippocampus", tmp_path / "scans")
+    keys = {"dataset_dir": scans, "ckpt_dir": tmp_path / "models", "output_dir": tmp_path}
     other = {"modalities": "['MRI']", "regions": "{'anterior': [1], 'posterior': [2]}", "spacing": "[3,3,3]"}
-    done = run_bundle(NAME, "training", TRAIN, **keys, **other, epochs=1, validation_fraction=0.1)
+    done = run_bundle(NAME, "training", TRAIN, **keys, **other, epochs=1)
     assert done.returncode == 0, done.stderr[-3000:]
     names = {"label_names": "['background', 'anterior', 'posterior']"}
     done = run_bundle(NAME, "inferring", ["inference.json", str(TINY)], **keys, **other, **names, section="validation")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, EnsureTyped, LoadImaged, RandFlipd, ScaleIntensityd
+from monai.transforms import Compose, EnsureTyped, Lambdad, LoadImaged, RandFlipd, ScaleIntensityd
 from PIL import Image
 
+from monai_mae_ext import files
 from monai_mae_ext.data import RadiographReader, TolerantCacheDataset
 from monai_mae_ext.data.disk_cache import DiskCache
 from monai_mae_ext.errors import UserError
@@ -120,7 +121,7 @@ def test_a_damaged_entry_is_made_again_and_a_broken_film_leaves_none(tmp_path, d
 def test_a_full_disk_costs_time_and_no_film(tmp_path, monkeypatch, caplog):
     items = write_films(tmp_path / "films", 2)
     cached = dataset(items, tmp_path / "cache")
-    monkeypatch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with caplog.at_level(logging.WARNING):
         found = [cached[index]["image"].meta["filename_or_obj"] for index in (0, 1, 0)]
     assert [Path(name).name for name in found] == ["film0.png", "film1.png", "film0.png"]
@@ -129,9 +130,45 @@ def test_a_full_disk_costs_time_and_no_film(tmp_path, monkeypatch, caplog):
 
 def test_values_that_no_file_holds_cost_time_and_no_item(tmp_path, caplog):
     cache = DiskCache(tmp_path / "cache", transforms())
+    backwards = np.arange(3)[::-1]
     with caplog.at_level(logging.WARNING):
         assert cache.item({"image": "a"}, lambda: {"image": {1, 2}}) == {"image": {1, 2}}
-    assert "takes no more items (no file holds a set)" in caplog.text
+        assert cache.item({"image": "b"}, lambda: {"image": backwards})["image"] is backwards
+    assert caplog.text.count("takes no more items (no file holds a set)") == 1
+
+
+def test_voxels_beside_their_header_belong_to_an_item(tmp_path):
+    cache = DiskCache(tmp_path / "cache", transforms())
+    for number in (1, 2):
+        (tmp_path / f"{number}.mhd").write_text("ElementDataFile = scan.raw")
+        (tmp_path / f"{number}.raw").write_bytes(bytes([number]))
+    found = [
+        cache.item({"image": str(tmp_path / f"{n}.mhd")}, lambda n=n: {"image": torch.full((1,), n)}) for n in (1, 2)
+    ]
+    assert [item["image"].item() for item in found] == [1, 2]
+
+
+def test_numbers_of_any_library_and_damaged_notes_do_no_harm(tmp_path):
+    items = [item | {"label": np.int64(number)} for number, item in enumerate(write_films(tmp_path / "films", 2))]
+    first = [dataset(items, tmp_path / "cache")[index]["image"].sum().item() for index in range(2)]
+    for note in (tmp_path / "cache" / "seen").rglob("*"):
+        if note.is_file():
+            note.write_bytes(bytes(64))
+    again = dataset(items, tmp_path / "cache")
+    assert [again[index]["image"].sum().item() for index in range(2)] == pytest.approx(first) and first[0] != first[1]
+    assert not any(again.bad)
+
+
+def test_a_patient_called_like_a_folder_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "file").write_text("")
+    assert DiskCache(tmp_path / "cache", transforms()).identity(["7", "other"]) == ["7", "other"]
+
+
+def test_transforms_that_cannot_be_told_from_others_are_named(tmp_path):
+    with pytest.raises(UserError, match="cache_dir needs transforms that can be pickled.*no lambda before"):
+        DiskCache(tmp_path / "cache", Compose([Lambdad("image", lambda image: image + 1)]))
 
 
 def test_devices_share_entries_and_items_come_back_to_theirs(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from safetensors import SafetensorError
 
-from monai_mae_ext.data.item_file import item_from, item_to_bytes
+from monai_mae_ext.data.item_file import item_from, write_item
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text()
 TENSORS = st.builds(
@@ -45,23 +45,29 @@ def assert_same(found: Any, wanted: Any) -> None:
 @given(item=st.dictionaries(st.text(), VALUES))
 def test_an_item_comes_back_as_it_was(item, tmp_path_factory):
     path = tmp_path_factory.mktemp("items") / "item"
-    path.write_bytes(item_to_bytes(item))
+    write_item(path, item)
     assert_same(item_from(path), item)
 
 
 def test_metadata_come_back_where_a_file_can_hold_them(tmp_path):
     affine = torch.diag(torch.tensor([2.0, 3.0, 4.0, 1.0], dtype=torch.float64))
-    image = MetaTensor(torch.rand(1, 2, 3, 4).transpose(1, 3), affine, {"name": "a", "dim": np.arange(3), "odd": {1}})
-    (tmp_path / "item").write_bytes(item_to_bytes({"image": image}))
+    image = MetaTensor(
+        torch.rand(1, 2, 3, 4).transpose(1, 3),
+        affine,
+        {"name": "a", "dim": np.arange(3), "odd": {1}, "back": np.arange(3)[::-1]},
+    )
+    write_item(tmp_path / "item", {"image": image})
     found = item_from(tmp_path / "item")["image"]
     assert isinstance(found, MetaTensor) and torch.equal(found.as_tensor(), image.as_tensor())
     assert torch.equal(found.affine, affine) and found.affine.dtype == affine.dtype
-    assert found.meta["name"] == "a" and found.meta["dim"].tolist() == [0, 1, 2] and "odd" not in found.meta
+    assert (
+        found.meta["name"] == "a" and found.meta["dim"].tolist() == [0, 1, 2] and not {"odd", "back"} & set(found.meta)
+    )
 
 
 def test_tensors_that_share_memory_do_not_share_it_in_the_file(tmp_path):
     shared = torch.arange(6.0)
-    (tmp_path / "item").write_bytes(item_to_bytes({"all": shared, "some": shared[2:4]}))
+    write_item(tmp_path / "item", {"all": shared, "some": shared[2:4], "again": shared})
     found = item_from(tmp_path / "item")
     found["some"].fill_(9)
     assert torch.equal(found["all"], shared)
@@ -70,12 +76,20 @@ def test_tensors_that_share_memory_do_not_share_it_in_the_file(tmp_path):
 
 @pytest.mark.parametrize("size", [0, 10, 200, -1])
 def test_a_file_that_lost_its_end_says_so(tmp_path, size):
-    content = item_to_bytes({"image": torch.zeros(100)})
-    (tmp_path / "item").write_bytes(content[:size])
+    write_item(tmp_path / "item", {"image": torch.zeros(100)})
+    (tmp_path / "item").write_bytes((tmp_path / "item").read_bytes()[:size])
     with pytest.raises((SafetensorError, OSError)):
         item_from(tmp_path / "item")
 
 
-def test_other_values_are_refused():
-    with pytest.raises(TypeError, match="no file holds a set"):
-        item_to_bytes({"label": [{1}]})
+@pytest.mark.parametrize(("value", "kind"), [({1}, "set"), ({1: 2}, "dict")])
+def test_other_values_are_refused(tmp_path, value, kind):
+    with pytest.raises(TypeError, match=f"no file holds a {kind}"):
+        write_item(tmp_path / "item", {"label": [value]})
+    assert not list(tmp_path.iterdir())
+
+
+def test_others_may_read_the_file_as_any_other(tmp_path):
+    write_item(tmp_path / "item", {"image": torch.zeros(3)})
+    (tmp_path / "any").touch()
+    assert (tmp_path / "item").stat().st_mode == (tmp_path / "any").stat().st_mode

@@ -56,7 +56,7 @@ def test_studies_without_a_view_or_a_report_are_left_out_and_counted(r2gen, capl
     entries["train"][2]["report"] = "XXXX."
     (r2gen / "annotation.json").write_text(json.dumps(entries))
     assert len(report_datalist(r2gen, "training", ("image", "lateral"))) == 1
-    assert "1 of 5 studies" in caplog.text and "have no findings" in caplog.text and "lack a film" in caplog.text
+    assert "1 of 3 training studies" in caplog.text and "have no findings" in caplog.text and "lack a film" in caplog.text
     assert len(report_datalist(r2gen, "training")) == 2
     assert len(study_datalist(r2gen, "training")) == 3  # no report is needed to write one
     listed = study_datalist(r2gen, "training", ("image", "lateral"))
@@ -83,7 +83,7 @@ def test_openi_layout_reads_xml_parts_and_splits_by_patient(tmp_path, caplog):
     item = lists["training"][0]
     assert item["report"] == f"no {item['patient']} ." and item["image"].endswith("_IM-0.png")
     assert item["lateral"].endswith("_IM-1.png")
-    with pytest.raises(UserError, match="the training section of .* is empty: 0 studies"):
+    with pytest.raises(UserError, match="none of the 27 training studies of .* has impression"):
         report_datalist(tmp_path, "training", part="impression")
     (tmp_path / "ecgen-radiology" / "0.xml").write_text("<eCitation>")
     assert sum(len(report_datalist(tmp_path, name)) for name in ("training", "validation", "test")) == 39
@@ -115,7 +115,7 @@ def test_mimic_layout_tells_views_by_its_metadata(tmp_path):
     assert report_datalist(tmp_path, "validation", part="impression")[0]["report"] == "normal ."
     (both,) = report_datalist(tmp_path, "validation", ("image", "lateral"))
     assert both["image"].endswith("d5.jpg") and both["lateral"].endswith("d4.jpg")
-    with pytest.raises(UserError, match="test section of .* is empty"):
+    with pytest.raises(UserError, match="none of the 1 test studies of .* has findings and the views"):
         report_datalist(tmp_path, "test")
 
 
@@ -143,6 +143,14 @@ def test_a_folder_of_films_is_a_list_of_studies(tmp_path):
         report_datalist(tmp_path, "all")
 
 
+def test_the_patient_is_the_subject_where_one_is_named(r2gen):
+    entries = json.loads((r2gen / "annotation.json").read_text())
+    for number, entry in enumerate(entries["train"]):
+        entry |= {"id": number, "subject_id": 7}
+    (r2gen / "annotation.json").write_text(json.dumps(entries))
+    assert {item["patient"] for item in report_datalist(r2gen, "training")} == {"7"}
+
+
 def test_wrong_files_and_arguments_are_named(r2gen):
     for wrong, message in (
         ({"report_fraction": 0}, "report_fraction is above 0"),
@@ -151,7 +159,13 @@ def test_wrong_files_and_arguments_are_named(r2gen):
     ):
         with pytest.raises(UserError, match=message):
             report_datalist(r2gen, "training", **wrong)
-    for text in ("[", "[]", '{"train": [{"id": "a"}]}', '{"holdout": [{"id": "a", "image_path": [], "report": ""}]}'):
+    for text in (
+        "[",
+        "[]",
+        '{"train": [{"id": "a_1", "image_path": ["a.png"], "report": ["one"]}]}',
+        '{"train": [{"id": "a"}]}',
+        '{"holdout": [{"id": "a", "image_path": [], "report": ""}]}',
+    ):
         (r2gen / "annotation.json").write_text(text)
         with pytest.raises(UserError, match="is not R2Gen's layout"):
             report_datalist(r2gen, "training")

@@ -19,14 +19,21 @@ from tests.delivery.conftest import copy_of, pack_tiny, set_version, write_weigh
 NAME = "mri_tumor_segmentation"
 
 
-@pytest.fixture
-def two_versions(tmp_path: Path) -> Path:
-    """A zoo with versions 0.1.0 and 0.2.0 of one bundle."""
-    bundle = copy_of(NAME, tmp_path / "source")
-    weights = write_weights(bundle, tmp_path / "weights")
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    room = tmp_path_factory.mktemp("packed")
+    bundle = copy_of(NAME, room / "source")
+    weights = write_weights(bundle, room / "weights")
     for version in ("0.1.0", "0.2.0"):
         set_version(bundle, version)
-        pack_tiny(bundle, tmp_path / "dist", weights)
+        pack_tiny(bundle, room / "dist", weights)
+    return room
+
+
+@pytest.fixture
+def two_versions(packed: Path, tmp_path: Path) -> Path:
+    """A zoo with versions 0.1.0 and 0.2.0 of one bundle, and what it was packed from beside it."""
+    shutil.copytree(packed, tmp_path, dirs_exist_ok=True)
     return tmp_path / "dist"
 
 

@@ -40,7 +40,8 @@ SMALLER = {
     "size": "96",
     "side": "600",
     "max_side": "200",
-    "epochs|train#trainer#max_epochs": "2",
+    "epochs": "1",
+    "train#trainer#max_epochs": "2",
     "val_interval": "1",
     "batch_size": "4",
     "validation_fraction": "",
@@ -51,6 +52,15 @@ SMALLER = {
     "image_size": "",
     "profiles": "\"['fine']\"",
 }
+
+# What is added where a command has no such argument, the tiny overlay where it says nothing.
+ADDED = [
+    (r" (ct|mri|dicom)_phantoms ", "spacing", "6"),
+    (r" run training ", "epochs", "1"),
+    (r" run inferring ", "section", "test"),
+    (r"monai_mae_ext plan ", "overlays", ""),
+    (r"monai_mae_ext plan ", "seconds", "0"),
+]
 
 
 def commands(page: Path, language: str) -> list[str]:
@@ -74,8 +84,9 @@ def shrunk(command: str, bundle: str = "") -> str:
     command = command.replace(
         "examples.federated_pretraining", f"examples.federated_pretraining --configs \"['{tiny}']\""
     )
-    if re.search(r" (ct|mri|dicom)_phantoms ", command):
-        command += " --spacing 6"
+    for kind, argument, value in ADDED:
+        if re.search(kind, command) and f"--{argument} " not in command:
+            command += f" --{argument} {value or tiny}"
     overlay = re.compile(r"--config_file (\"\[(.*?)\]\"|(\S+))")
     return overlay.sub(lambda m: f"--config_file \"[{m[2] or repr(m[3])},'{tiny}']\"", command)
 

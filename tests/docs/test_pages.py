@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -10,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import LONG, PAGES, ROOT, SERVERS, SET_UP, commands, run_page, shrunk
+from tests.volumes import write_hippocampi
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)?(#[^)\s]+)?\)")
 pytestmark = pytest.mark.bundle
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> None:
+def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("README.md", "benchmarks", "examples", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "bundles", tmp_path / "bundles", ignore=shutil.ignore_patterns("models", "eval"))
@@ -27,8 +27,8 @@ def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> Non
     lines = [
         line for line in commands(page, "bash") if not any(kind.match(line.strip()) for kind in (SET_UP, SERVERS, LONG))
     ]
-    if not os.environ.get("MAE_BUNDLES_DATA"):
-        lines = [line for line in lines if "MAE_BUNDLES_DATA" not in line]
+    if any("MAE_BUNDLES_DATA" in line for line in lines):
+        monkeypatch.setenv("MAE_BUNDLES_DATA", str(small_data(tmp_path / "data", films, volumes)))
     lines = [shrunk(line) for line in lines]
     if python := commands(page, "python"):
         (tmp_path / "page.py").write_text("\n".join(python))
@@ -36,6 +36,15 @@ def test_commands(page: Path, films: Path, volumes: Path, tmp_path: Path) -> Non
     printed = run_page(tmp_path, lines)
     for expected in re.findall(r"^prints `(.*?)`", page.read_text(), re.MULTILINE):
         assert expected in printed
+
+
+def small_data(folder: Path, films: Path, volumes: Path) -> Path:
+    """Phantoms in the place of the public data sets."""
+    folder.mkdir()
+    (folder / "chestxray14").symlink_to(films)
+    (folder / "abdomen_ct").symlink_to(volumes)
+    write_hippocampi(folder / "Task04_Hippocampus", 8)
+    return folder
 
 
 @pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("bundles/*/docs/*.md")], ids=lambda p: p.name)

@@ -21,6 +21,7 @@ from monai_mae_ext.handlers import (
     pace,
 )
 from monai_mae_ext.handlers.history import read_history
+from monai_mae_ext.handlers.picture_path import picture_path
 from monai_mae_ext.metrics import ReconstructionMetric
 
 
@@ -84,6 +85,14 @@ def test_saved_reconstructions_keep_the_visible_pixels(make_evaluator, tmp_path:
     top, left = 4 * (token // 4), 4 * (token % 4)
     truth = reference["image"][1, 0, top : top + 4, left : left + 4].numpy()
     assert np.abs(saved[top : top + 4, left : left + 4] - truth).max() <= 0.5 / 255 + 1e-6
+
+
+def test_pictures_are_named_after_their_films(tmp_path: Path) -> None:
+    def name(source: str) -> str:
+        return picture_path(tmp_path, f"data/{source}", "data", "panel").relative_to(tmp_path).as_posix()
+
+    assert name("a/film.v2.dcm") == "a/film.v2_panel.png"
+    assert name("1.2.840.17") == "1.2.840.17_panel.png", "1.2.840.18 is another film"
 
 
 def test_scores_come_as_a_summary_and_a_row_an_image(make_evaluator, tmp_path: Path) -> None:

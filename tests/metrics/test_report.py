@@ -72,6 +72,10 @@ def test_the_metric_of_tokens_is_that_of_their_texts():
     assert metric.aggregate() == pytest.approx(bleu(PREDICTIONS, REFERENCES))
 
 
+def test_the_metric_of_no_report_is_undefined():
+    assert math.isnan(ReportBLEU(ReportTokenizer.fit(REFERENCES, 50, min_count=1), 12).aggregate())
+
+
 def test_mentions_are_counted_by_finding_and_over_all():
     predicted = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]]
     present = [[1, 0, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0]]
