@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.files import atomic_write
+from monai_mae_ext.files import write_tensors
 
 __all__ = ["Familiarity"]
 
@@ -71,8 +70,7 @@ class Familiarity:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write safetensors, atomically; the threshold is in the header."""
-        with atomic_write(path) as temporary:
-            save_file({"features": self.features}, temporary, {"threshold": json.dumps(self.threshold)})
+        write_tensors(path, {"features": self.features}, {"threshold": json.dumps(self.threshold)})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Familiarity:

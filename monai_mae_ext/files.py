@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_write", "name_inside"]
+from safetensors.torch import save_file
+from torch import Tensor
+
+__all__ = ["atomic_write", "name_inside", "write_tensors"]
 
 
 @contextmanager
@@ -33,6 +36,18 @@ def atomic_write(path: str | os.PathLike, durable: bool = True) -> Iterator[Path
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write safetensors, atomically, with the permissions of any new file: safetensors itself lets nobody else read.
+
+    Several entries of metadata are written in any order: with one alone, the same input gives the same bytes.
+    """
+    with atomic_write(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(dict(tensors), temporary, dict(metadata))
+        temporary.chmod(mode)
 
 
 def name_inside(path: str | os.PathLike, folder: str | os.PathLike) -> Path:

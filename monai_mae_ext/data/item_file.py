@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from safetensors import safe_open
-from safetensors.torch import save_file
 
-from monai_mae_ext.files import atomic_write
+from monai_mae_ext.files import write_tensors
 
 __all__ = ["item_from", "write_item"]
 
@@ -25,7 +24,7 @@ def write_item(path: str | os.PathLike, item: Mapping[str, Any]) -> None:
     """Write an item as safetensors, atomically.
 
     Args:
-        path: the file, with the permissions of any new one.
+        path: the file.
         item: of tensors, arrays, plain values, and lists, tuples and mappings of these. Arrays become tensors. Of a
             ``MetaTensor`` such metadata is kept, of applied operations nothing.
 
@@ -34,11 +33,7 @@ def write_item(path: str | os.PathLike, item: Mapping[str, Any]) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     described = {key: describe(value, tensors) for key, value in item.items()}
-    with atomic_write(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        save_file(tensors, temporary, {ITEM: json.dumps(described)})
-        temporary.chmod(mode)  # safetensors lets nobody else read its files
+    write_tensors(path, tensors, {ITEM: json.dumps(described)})
 
 
 def item_from(path: str | os.PathLike) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.files import atomic_write
+from monai_mae_ext.files import write_tensors
 from monai_mae_ext.networks.mae import MaskedAutoencoder
 
 __all__ = ["encoder_weights", "load_encoder", "save_encoder"]
@@ -51,9 +50,7 @@ def encoder_weights(network: MaskedAutoencoder, cls_token: bool | None = None) -
 
 def save_encoder(network: MaskedAutoencoder, path: str | os.PathLike) -> None:
     """Write ``encoder_weights(network)`` as safetensors, atomically, with ``network.facts`` as JSON in the metadata."""
-    metadata = {"facts": json.dumps(network.facts)}  # one entry: safetensors writes several in any order
-    with atomic_write(path) as temporary:  # as bytes: safetensors' own save_file lets nobody else read the file
-        temporary.write_bytes(save(encoder_weights(network), metadata))
+    write_tensors(path, encoder_weights(network), {"facts": json.dumps(network.facts)})
 
 
 def load_encoder(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:

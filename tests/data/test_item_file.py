@@ -87,9 +87,3 @@ def test_other_values_are_refused(tmp_path, value, kind):
     with pytest.raises(TypeError, match=f"no file holds a {kind}"):
         write_item(tmp_path / "item", {"label": [value]})
     assert not list(tmp_path.iterdir())
-
-
-def test_others_may_read_the_file_as_any_other(tmp_path):
-    write_item(tmp_path / "item", {"image": torch.zeros(3)})
-    (tmp_path / "any").touch()
-    assert (tmp_path / "item").stat().st_mode == (tmp_path / "any").stat().st_mode
