@@ -2,9 +2,10 @@
 
 Run from the top of the repository: python -m benchmarks.profiles --out runs/profiles
 
-Phantoms and the sizes of each bundle's quick.json. Each training runs in a process of its own: the first epoch fills
-the cache and warms up, the second is timed, and the first steps of the third run under torch's profiler, whose shares
-are of the operators' own CPU time. Handlers count as work; validation comes last and is left out.
+As many phantoms as `make quickstart` makes, and the sizes of each bundle's quick.json: of fewer films an epoch has so
+few steps that waiting for the first batch is most of it. Each training runs in a process of its own: the first epoch
+fills the cache and warms up, the second is timed, and the first steps of the third run under torch's profiler, whose
+shares are of the operators' own CPU time. Handlers count as work; validation comes last and is left out.
 """
 
 from __future__ import annotations
@@ -24,10 +25,15 @@ from monai.utils import ensure_tuple
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.own_process import in_own_process
-from benchmarks.plan_check import PHANTOMS
 from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.phantoms import write_abdomen_phantoms, write_brain_phantoms, write_chest_phantoms
 
+PHANTOMS: dict[str, Any] = {
+    "cxr": lambda folder: write_chest_phantoms(folder, 400, size=256),
+    "ct": lambda folder: write_abdomen_phantoms(folder, 24),
+    "mri": lambda folder: write_brain_phantoms(folder, 30),
+}
 OPERATORS = 6
 PROFILED_STEPS = 4
 
