@@ -81,7 +81,7 @@ def loader_of(kind: Kind, files: Path, arm: str, disk: Path) -> Any:
     parser.read_meta(Path(kind.bundle) / "configs" / "metadata.json")
     parser.update({"bundle_root": kind.bundle, "dataset_dir": str(files), "device": "cpu"})
     parser["disk"] = str(disk)
-    parser["train#dataset#data"] = parser["train#dataset#data"].replace("'training'", "'all'")  # of what was written
+    parser["train#dataset#data"] = parser["train#dataset#data"].replace("'training'", "'all'")  # none is held back
     own = parser["train#dataset"]
     if changes := ARMS[arm]:
         keys = ("data", "transform") if "_target_" in changes else tuple(own)

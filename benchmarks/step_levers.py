@@ -10,7 +10,6 @@ a process of its own, above the imported interpreter.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.own_process import in_own_process
 from monai_mae_ext.bench.arm import load_lazy_parts
 from monai_mae_ext.bench.cases import CASES, TrainingStep
+from monai_mae_ext.bench.clock import seconds
 from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.bench.memory import peak_mib, reset_peak
 from monai_mae_ext.networks import MaskedAutoencoder
@@ -107,12 +107,8 @@ def take_turns(lever: Lever, rounds: int) -> list[tuple[float, float]]:
     sides = [lever.build(lever.subject, on) for on in (False, True)]
     turns = []
     for _ in range(rounds + 2):
-        seconds = []
-        for step in sides:
-            started = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - started)
-        turns.append((seconds[0], seconds[1]))
+        without, with_it = (seconds(step, CPU) for step in sides)
+        turns.append((without, with_it))
     return turns[2:]
 
 

@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,9 @@ class DiskCache:
 
     def noted(self, file: Path, note: Path) -> str:
         """The sha256 that ``note`` has of a file; a note that is missing or damaged is written."""
-        try:
+        with suppress(OSError, UnicodeDecodeError):
             if DIGEST.fullmatch(text := note.read_text(encoding="ascii")):
                 return text
-        except (OSError, UnicodeDecodeError):
-            pass
         digest = sha256_of(file)
         try:
             with atomic_write(note, durable=False) as temporary:
