@@ -108,7 +108,8 @@ class DiskCache:
     def identity(self, value: Any) -> Any:
         """The contents of a file or folder, by their hash; anything else as it is, as JSON has it."""
         if isinstance(value, str | os.PathLike):
-            return [self.content(file) for file in files_of(Path(value))] or str(value)
+            files = files_of(Path(value)) if os.path.exists(value) else []  # a report is no path that pathlib bears
+            return [self.content(file) for file in files] or str(value)
         if isinstance(value, list | tuple):
             return [self.identity(one) for one in value]
         if isinstance(value, np.ndarray | np.generic | torch.Tensor):

@@ -166,6 +166,11 @@ def test_a_patient_called_like_a_folder_is_no_folder(tmp_path, monkeypatch):
     assert DiskCache(tmp_path / "cache", transforms()).identity(["7", "other"]) == ["7", "other"]
 
 
+def test_a_long_text_is_no_path(tmp_path):
+    report = "the lungs are clear . " * 300
+    assert DiskCache(tmp_path / "cache", transforms()).identity(report) == report
+
+
 def test_transforms_that_cannot_be_told_from_others_are_named(tmp_path):
     with pytest.raises(UserError, match="cache_dir needs transforms that can be pickled.*no lambda before"):
         DiskCache(tmp_path / "cache", Compose([Lambdad("image", lambda image: image + 1)]))
