@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 CLINIC_PY := .clinic/venv/bin/python
-TWO_WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
+TWO_WORKERS := -n 2 --no-loadscope-reorder
 comma := ,
 
 .PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri quickstart-report release test test-clinic clean

@@ -12,7 +12,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A worker gets a file at a time, of tests/docs a test; those come first and the small ones last, to end alike."""
+    """The pages of the docs first, which take longest, and the small tests last, so that the workers end alike."""
     first = ("docs", "bundles", "bench", "tests", "delivery", "label")
 
     def rank(item: pytest.Item) -> int:
@@ -20,9 +20,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return first.index(folder) if folder in first else len(first)
 
     items.sort(key=rank)
-    for item in items:
-        alone = item.path.parent.name == "docs"
-        item.add_marker(pytest.mark.xdist_group(item.name if alone else str(item.path)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker gets a file at a time, for its tests may need each other's servers; of tests/docs a test."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FileOrPage(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith("tests/docs/") else nodeid.split("::", 1)[0]
+
+    return FileOrPage(config, log)
 
 
 @pytest.fixture(scope="session")
