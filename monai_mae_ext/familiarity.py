@@ -14,12 +14,25 @@ from torch import Tensor
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import write_tensors
 
-__all__ = ["Familiarity"]
+__all__ = ["Familiarity", "require_films"]
 
 NEIGHBOURS = 3
 MAX_FILMS = 2000
 QUANTILE = 0.95
 MARGIN = 1.5
+
+
+def require_films(count: int) -> None:
+    """Refuse fewer validation films than can tell what is familiar: at once, not behind hours of training.
+
+    Raises:
+        UserError: for fewer than 5.
+    """
+    if count <= NEIGHBOURS + 1:
+        raise UserError(
+            f"{count} validation films cannot tell what is familiar: {NEIGHBOURS + 2} are needed, raise "
+            "validation_fraction or name another validation_section"
+        )
 
 
 class Familiarity:
@@ -43,11 +56,7 @@ class Familiarity:
         Raises:
             UserError: for fewer than 5 films.
         """
-        if len(features) <= NEIGHBOURS + 1:
-            raise UserError(
-                f"{len(features)} validation films cannot tell what is familiar: give it {NEIGHBOURS + 2} or more and "
-                "train again, or infer with --refuse_unfamiliar False"
-            )
+        require_films(len(features))
         unit = F.normalize(features.float().cpu())[:: -(-len(features) // MAX_FILMS)].contiguous()
         distances = torch.cdist(unit, unit).fill_diagonal_(torch.inf)
         nearest = distances.kthvalue(NEIGHBOURS, dim=1).values

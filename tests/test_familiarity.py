@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.familiarity import Familiarity
+from monai_mae_ext.familiarity import Familiarity, require_films
 
 
 def cluster(n: int, seed: int, axis: int = 0) -> torch.Tensor:
@@ -45,5 +45,7 @@ def test_errors_name_the_file_and_the_cure(tmp_path) -> None:
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     with pytest.raises(UserError, match="junk.safetensors holds no reference features"):
         Familiarity.load(tmp_path / "junk.safetensors")
-    with pytest.raises(UserError, match="4 validation films"):
-        Familiarity.fit(cluster(4, 0))
+    for refuse in (lambda: Familiarity.fit(cluster(4, 0)), lambda: require_films(4)):
+        with pytest.raises(UserError, match="4 validation films .* 5 are needed"):
+            refuse()
+    require_films(5)

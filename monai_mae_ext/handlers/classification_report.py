@@ -84,6 +84,8 @@ class ClassificationReport:
         self.patients += engine.state.batch["patient"]
 
     def write(self, engine: Workflow) -> None:
+        if not self.images:  # no film could be read, which is said at the end
+            return
         found = self.outputs.gather()
         logits, labels = found["logits"], found["labels"].numpy().astype(int)
         raw, probabilities = logits.sigmoid().numpy(), self.calibration.apply(logits).numpy()

@@ -170,15 +170,26 @@ def test_own_labels_and_two_processes(films: Path, tmp_path: Path, shared: list)
         ({"label_names": "['Effusion','Fracture']"}, "has no label 'Fracture'"),
         ({"pretrained": "no/such/encoder.safetensors"}, "pre-trained weights no/such/encoder.safetensors"),
         ({"label_fraction": 0}, "label_fraction is above 0"),
+        ({"validation_fraction": 0.05}, "validation films cannot tell what is familiar"),
     ],
-    ids=["label", "encoder", "fraction"],
+    ids=["label", "encoder", "fraction", "validation"],
 )
 def test_mistakes_end_in_one_clear_line(films: Path, tmp_path: Path, overrides: dict, message: str) -> None:
     keys = {"dataset_dir": films, "ckpt_dir": tmp_path / "m", "output_dir": tmp_path / "o"} | overrides
     done = run_bundle(NAME, "training", TRAIN, **keys)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ") and message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "m" / "last.pt").exists()
+
+
+def test_an_evaluation_without_a_readable_film_says_so(trained: Path, films: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(films, tmp_path / "films")
+    for name in (folder / "test_list.txt").read_text().split():
+        (folder / "images" / name).write_bytes(b"garbage")
+    keys = {"dataset_dir": folder, "ckpt_dir": trained / "models", "output_dir": tmp_path / "out"}
+    done = run_bundle(NAME, "evaluating", EVALUATE, **keys)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "were left out" in done.stderr.splitlines()[-1] and not (tmp_path / "out" / "evaluation.json").exists()
 
 
 def test_properties_that_monai_asks_for(films: Path) -> None:
