@@ -48,7 +48,7 @@ def test_a_summary_stands_before_the_words_and_labels_begin_behind_it():
     tokenizer = ReportTokenizer.fit(["the heart is large .", "the lungs are clear ."] * 3, 20)
     tokens = torch.stack([tokenizer.encode(report, 12) for report in ("the heart .", "the lungs are clear .")])
     image, label, (inputs,), _ = PrepareReportBatch()({"image": torch.rand(2, 1, 4, 4), "tokens": tokens})
-    assert image.shape == (2, 1, 4, 4) and inputs.shape == label.shape == (2, 7), "cut where the longest ends"
+    assert image.shape == (2, 1, 4, 4) and inputs.shape == label.shape == (2, 8), "cut where the longest ends"
     assert inputs[:, :2].tolist() == [[SUMMARY, BEGIN]] * 2 and (label[:, 0] == BEGIN).all()
     assert tokenizer.decode(label[0]) == "the heart ." and label[0].tolist()[-3:] == [END, PADDING, PADDING]
     torch.testing.assert_close(inputs[:, 1:], label[:, :-1])

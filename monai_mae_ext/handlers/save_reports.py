@@ -29,9 +29,10 @@ __all__ = ["SaveReports"]
 class SaveReports:
     """Write ``reports.json`` and ``reports.csv``, and for each study a picture of what cross attention looked at.
 
-    Every study of the data list has a row: the report, the probability of each word given those before it, and the
-    findings that it mentions; or the ``reason`` why it has none: a film cannot be read, or does not look like the films
-    that the generator was validated on. Pictures are named after the frontal film, as ``a/film_report.png``.
+    Every study of the data list has a row: the report, the probability of each word given those before it, the findings
+    that it mentions, and how probable each finding of its plan was; or the ``reason`` why it has none: a film cannot be
+    read, or does not look like the films that the generator was validated on. Pictures are named after the frontal
+    film, as ``a/film_report.png``.
 
     Args:
         network: the one that the engine runs.
@@ -84,7 +85,12 @@ class SaveReports:
                 continue
             words = self.tokenizer.words(reports.tokens[number])
             probabilities = reports.log_probabilities[number, : len(words)].exp().cpu()
-            self.reports[path] = self.report(words, probabilities)
+            self.reports[path] = self.report(words, probabilities) | {
+                "finding_probabilities": {
+                    name: round(float(value), 5)
+                    for name, value in zip(self.tokenizer.findings, reports.findings[number], strict=True)
+                }
+            }
             if self.pictures:
                 attention = reports.attention[number, : len(words)].cpu()
                 self.draw(path, image[number].as_subclass(Tensor).cpu(), words, probabilities, attention)

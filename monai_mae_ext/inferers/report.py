@@ -12,7 +12,8 @@ from torch import Tensor
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.cached_decoder import CachedDecoder
 from monai_mae_ext.networks.report import ReportGenerator
-from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING, SUMMARY
+from monai_mae_ext.reports import ReportTokenizer
+from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING, SUMMARY
 
 __all__ = ["GeneratedReports", "ReportInferer", "write_reports"]
 
@@ -21,12 +22,14 @@ class GeneratedReports(NamedTuple):
     """Reports of B studies, of at most L tokens.
 
     Attributes:
-        tokens: int64 ``(B, L)``, without summary and begin; behind the end token padding.
+        findings: ``(B, F)``, probability that the report will say that each finding of the plan is there.
+        tokens: int64 ``(B, L)``, without summary, begin and plan; behind the end token padding.
         log_probabilities: ``(B, L)``, of each token given those before it; 0 at padding.
         attention: ``(B, L, V * N)``, how much cross attention each token gave to the tokens of the films.
         features: ``(B, hidden_size)``, the mean over the encoder's patch tokens.
     """
 
+    findings: Tensor
     tokens: Tensor
     log_probabilities: Tensor
     attention: Tensor
@@ -37,15 +40,15 @@ class ReportInferer(Inferer):
     """``write_reports`` as MONAI's engines call it; what the batch holds beside the films is not looked at.
 
     Args:
-        n_tokens, beams, max_length, length_penalty: as in ``write_reports``.
+        tokenizer, beams, max_length, length_penalty: as in ``write_reports``.
     """
 
     def __init__(
-        self, n_tokens: int, beams: int = 3, max_length: int | None = None, length_penalty: float = 1.0
+        self, tokenizer: ReportTokenizer, beams: int = 3, max_length: int | None = None, length_penalty: float = 1.0
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
-            "n_tokens": n_tokens, "beams": beams, "max_length": max_length, "length_penalty": length_penalty
+            "tokenizer": tokenizer, "beams": beams, "max_length": max_length, "length_penalty": length_penalty
         }  # fmt: skip
 
     def __call__(self, inputs: Tensor, network: ReportGenerator, *args: Any, **kwargs: Any) -> GeneratedReports:  # type: ignore[override]
@@ -56,17 +59,20 @@ class ReportInferer(Inferer):
 def write_reports(
     network: ReportGenerator,
     image: Tensor,
-    n_tokens: int,
+    tokenizer: ReportTokenizer,
     beams: int = 3,
     max_length: int | None = None,
     length_penalty: float = 1.0,
 ) -> GeneratedReports:
-    """The most probable reports that a beam search finds.
+    """The most probable reports that a beam search finds, each with the more probable plan, finding by finding.
+
+    A search over plans would rather leave findings out: what is there can be said in many ways, each of them less
+    probable than the few ways of saying nothing.
 
     Args:
         network: is put into evaluation mode meanwhile.
         image: ``(B, V, *img_size)``.
-        n_tokens: how many the tokenizer has; the network may have numbers beyond, which mean nothing.
+        tokenizer: the network may have tokens beyond its own, which mean nothing.
         beams: texts that are pursued at a time; 1 is greedy search.
         max_length: words at most, full stops and the end token among them; None for as many as the network can.
         length_penalty: texts are ranked by their log-probability divided by their length to this power; 0 ranks by
@@ -76,25 +82,26 @@ def write_reports(
         UserError: for fewer than one beam, a length that the network has no positions for, or probabilities that are
             not finite.
     """
-    longest = network.facts["max_length"] - 2
+    longest = network.facts["max_length"] - 2 - len(tokenizer.plan)
     max_length = longest if max_length is None else max_length
     if beams < 1 or not 1 <= max_length <= longest:
         raise UserError(f"beams is 1 or more and max_length 1 to {longest}, got {beams} and {max_length}: the network "
                         f"was built for reports of {longest} tokens")  # fmt: skip
     with eval_mode(network):
         features = network.features(image)
-        search = BeamSearch(CachedDecoder(network.decoder, network.context(features)), len(image), n_tokens, beams)
+        search = BeamSearch(CachedDecoder(network.decoder, network.context(features)), len(image), tokenizer, beams)
+        findings = search.make_plan()
         search.run(max_length)
         if not torch.isfinite(search.scores[:, 0]).all():
             raise UserError("the network's probabilities are not finite: its weights or a film are damaged")
-        return GeneratedReports(*search.best(length_penalty), features.mean(dim=(1, 2)))
+        return GeneratedReports(findings, *search.best(length_penalty), features.mean(dim=(1, 2)))
 
 
 class BeamSearch:
     """K texts for each of B images, all of the same number of steps; a text that has ended goes on with padding."""
 
-    def __init__(self, decoder: CachedDecoder, batch: int, n_tokens: int, beams: int) -> None:
-        self.decoder, self.n_tokens, self.beams = decoder, n_tokens, beams
+    def __init__(self, decoder: CachedDecoder, batch: int, tokenizer: ReportTokenizer, beams: int) -> None:
+        self.decoder, self.tokenizer, self.beams = decoder, tokenizer, beams
         device = decoder.context[0][0].device
         self.decoder.step(torch.full((batch, beams), SUMMARY, device=device))
         self.tokens = torch.full((batch, beams, 1), BEGIN, device=device)
@@ -102,6 +109,16 @@ class BeamSearch:
         self.attention: list[Tensor] = []
         self.scores = torch.full((batch, beams), -torch.inf, device=device)
         self.scores[:, 0] = 0.0  # at first all texts are one
+
+    def make_plan(self) -> Tensor:
+        """Choose what all texts of an image are to say of each finding; returns probabilities ``(B, F)``."""
+        probabilities = []
+        for number in self.tokenizer.plan:
+            logits, _ = self.decoder.step(self.tokens[..., -1])
+            present = logits[..., [ABSENT, number]].float().softmax(dim=-1)[..., 1:]
+            self.tokens = torch.where(present > 0.5, number, ABSENT)
+            probabilities.append(present[:, 0])
+        return torch.cat(probabilities, dim=1) if probabilities else self.scores.new_zeros(len(self.scores), 0)
 
     def run(self, max_length: int) -> None:
         """Go on until every text has ended, or is ``max_length`` tokens long."""
@@ -116,8 +133,8 @@ class BeamSearch:
 
     def step(self) -> None:
         logits, attention = self.decoder.step(self.tokens[..., -1])
-        logits = logits[..., : self.n_tokens].float()
-        logits[..., list(FORBIDDEN)] = -torch.inf
+        logits = logits[..., : len(self.tokenizer)].float()
+        logits[..., self.tokenizer.forbidden] = -torch.inf
         if self.tokens.shape[-1] == 1:  # no report is empty
             logits[..., END] = -torch.inf
         steps = logits.log_softmax(dim=-1)

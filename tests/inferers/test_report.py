@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.inferers import ReportInferer, write_reports
-from monai_mae_ext.reports.tokenizer import BEGIN, END, FORBIDDEN, PADDING, SPECIAL, SUMMARY
+from monai_mae_ext.reports import ReportTokenizer
+from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING, SUMMARY
 from tests.networks.test_report import small
 
-WORDS = 8
-"""Vocabulary: five special tokens and three words."""
+TOKENIZER = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 13)
+"""Six special tokens, two findings and five words."""
+WORDS = len(TOKENIZER)
 
 
 def network_of(seed):
-    network = small(seed, vocab_size=WORDS)
+    network = small(seed, vocab_size=WORDS, max_length=11)
     with torch.no_grad():  # sharper than fresh weights are, so that texts differ
         network.decoder.to_logits.weight.mul_(6)
         network.decoder.to_logits.bias.copy_(torch.randn(WORDS))
@@ -27,17 +29,29 @@ def network_of(seed):
 
 
 @torch.no_grad()
+def plan_of(network, image):
+    """Tokens and probabilities of one image's plan, by whole forward passes."""
+    plan, probabilities = [], []
+    for number in TOKENIZER.plan:
+        logits = network(image, torch.tensor([[SUMMARY, BEGIN, *plan]]))[0, -1]
+        probabilities.append(float(logits[[ABSENT, number]].softmax(-1)[1]))
+        plan.append(number if probabilities[-1] > 0.5 else ABSENT)
+    return plan, probabilities
+
+
+@torch.no_grad()
 def log_probabilities(network, image, words):
-    """Of each of ``words``, by whole forward passes."""
-    logits = network(image, torch.tensor([[SUMMARY, BEGIN, *words[:-1]]]))[0, 1:]
-    logits[:, list(FORBIDDEN)] = -torch.inf
+    """Of each of ``words`` behind the plan, by whole forward passes."""
+    plan, _ = plan_of(network, image)
+    logits = network(image, torch.tensor([[SUMMARY, BEGIN, *plan, *words[:-1]]]))[0, 1 + len(plan) :]
+    logits[:, TOKENIZER.forbidden] = -torch.inf
     logits[0, END] = -torch.inf
     return logits.log_softmax(-1)[torch.arange(len(words)), list(words)]
 
 
 def all_texts(length):
     """Every text of up to ``length`` tokens that ends, and every one that was cut off."""
-    kinds = range(len(SPECIAL), WORDS)
+    kinds = range(8, WORDS)
     for ended in range(1, length):  # no report is empty
         yield from ((*words, END) for words in itertools.product(kinds, repeat=ended))
     yield from itertools.product(kinds, repeat=length)
@@ -49,7 +63,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(seed, penalty):
     network, image = network_of(seed), torch.randn(1, 1, 32, 32)
     texts = list(all_texts(3))
     scores = [float(log_probabilities(network, image, words).sum()) / len(words) ** penalty for words in texts]
-    found = write_reports(network, image, WORDS, beams=len(texts), max_length=3, length_penalty=penalty)
+    found = write_reports(network, image, TOKENIZER, beams=len(texts), max_length=3, length_penalty=penalty)
     words = [token for token in found.tokens[0].tolist() if token != PADDING]
     assert scores[texts.index(tuple(words))] == pytest.approx(max(scores), abs=1e-4)
     torch.testing.assert_close(
@@ -61,13 +75,15 @@ def test_a_wide_beam_finds_the_best_of_all_texts(seed, penalty):
 @settings(max_examples=10, deadline=None)
 def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
     network, image = network_of(seed), torch.randn(batch, 1, 32, 32)
-    found = write_reports(network, image, WORDS, beams=1)
+    found = write_reports(network, image, TOKENIZER, beams=1)
     for number in range(batch):
-        words = []
+        one, words = image[number : number + 1], []
+        plan, probabilities = plan_of(network, one)
+        assert found.findings[number].tolist() == pytest.approx(probabilities, abs=1e-4)
         while len(words) < 7 and END not in words:
             with torch.no_grad():
-                logits = network(image[number : number + 1], torch.tensor([[SUMMARY, BEGIN, *words]]))[0, -1]
-            logits[list(FORBIDDEN) + ([] if words else [END])] = -torch.inf
+                logits = network(one, torch.tensor([[SUMMARY, BEGIN, *plan, *words]]))[0, -1]
+            logits[TOKENIZER.forbidden + ([] if words else [END])] = -torch.inf
             words.append(int(logits.argmax()))
         tokens = found.tokens[number].tolist()
         assert tokens[: len(words)] == words and set(tokens[len(words) :]) <= {PADDING}
@@ -79,9 +95,9 @@ def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
 @settings(max_examples=10, deadline=None)
 def test_a_study_gets_the_same_report_alone_and_in_a_batch(seed, beams):
     network, image = network_of(seed), torch.randn(3, 1, 32, 32)
-    together = write_reports(network, image, WORDS, beams)
+    together = write_reports(network, image, TOKENIZER, beams)
     for number in range(3):
-        alone = write_reports(network, image[number : number + 1], WORDS, beams)
+        alone = write_reports(network, image[number : number + 1], TOKENIZER, beams)
         length = alone.tokens.shape[1]
         assert together.tokens[number, :length].tolist() == alone.tokens[0].tolist()
         torch.testing.assert_close(together.attention[number, :length], alone.attention[0], rtol=1e-3, atol=1e-4)
@@ -93,8 +109,9 @@ def test_numbers_that_the_tokenizer_has_not_are_never_written():
     with torch.no_grad():
         network.decoder.to_logits.bias[-1] = 100
     image = torch.randn(2, 1, 32, 32)
-    assert (write_reports(network, image, WORDS).tokens == WORDS - 1).all()
-    assert (write_reports(network, image, WORDS - 1).tokens < WORDS - 1).all()
+    assert (write_reports(network, image, TOKENIZER).tokens == WORDS - 1).all()
+    fewer = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 12)
+    assert len(fewer) == WORDS - 1 and (write_reports(network, image, fewer).tokens < WORDS - 1).all()
 
 
 def test_damaged_weights_are_told():
@@ -102,13 +119,13 @@ def test_damaged_weights_are_told():
     with torch.no_grad():
         network.project.weight[0, 0] = torch.nan
     with pytest.raises(UserError, match="not finite"):
-        write_reports(network, torch.randn(2, 1, 32, 32), WORDS)
+        write_reports(network, torch.randn(2, 1, 32, 32), TOKENIZER)
 
 
 def test_lengths_are_limited_and_the_network_is_left_as_it_was():
     network = network_of(0).train()
-    found = ReportInferer(WORDS, beams=2, max_length=2)(torch.randn(2, 1, 32, 32), network, torch.zeros(2, 5))
+    found = ReportInferer(TOKENIZER, beams=2, max_length=2)(torch.randn(2, 1, 32, 32), network, torch.zeros(2, 5))
     assert found.tokens.shape[1] <= 2 and network.training
     for wrong in ({"beams": 0}, {"max_length": 0}, {"max_length": 8}):
         with pytest.raises(UserError, match="beams is 1 or more and max_length 1 to 7"):
-            write_reports(network, torch.randn(1, 1, 32, 32), WORDS, **wrong)
+            write_reports(network, torch.randn(1, 1, 32, 32), TOKENIZER, **wrong)

@@ -69,17 +69,17 @@ def test_neither_later_words_nor_padding_change_what_is_predicted():
 def test_the_loss_is_that_of_the_next_words_and_of_those_that_are_there():
     torch.manual_seed(0)
     logits = torch.randn(2, 5, 11, requires_grad=True)
-    tokens = torch.tensor([[BEGIN, 5, END, 0, 0], [BEGIN, 7, 7, 9, END]])
+    tokens = torch.tensor([[BEGIN, 6, END, 0, 0], [BEGIN, 7, 7, 9, END]])
     next_words = ReportLoss(summary_weight=0)(logits, tokens)
     probabilities = logits[:, 1:].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
     torch.testing.assert_close(next_words, -probabilities[tokens[:, 1:] != 0].mean())
     loss = ReportLoss(summary_weight=3)(logits, tokens)
-    there = torch.tensor([[1.0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 1, 0]])  # of tokens 5 to 10
-    binary = -(there * logits[:, 0, 5:].sigmoid().log() + (1 - there) * (1 - logits[:, 0, 5:].sigmoid()).log())
+    there = torch.tensor([[1.0, 0, 0, 0, 0], [0, 1, 0, 1, 0]])  # of tokens 6 to 10
+    binary = -(there * logits[:, 0, 6:].sigmoid().log() + (1 - there) * (1 - logits[:, 0, 6:].sigmoid()).log())
     torch.testing.assert_close(loss, next_words + 3 * binary.sum() / 6)  # six words and ends
     loss.backward()
     assert logits.grad[0, 3:].abs().sum() == 0 and (logits.grad[0, 1:3] != 0).all()
-    assert logits.grad[:, 0, :5].abs().sum() == 0
+    assert logits.grad[:, 0, :6].abs().sum() == 0
 
 
 def test_each_view_is_encoded_alone_and_known_by_its_place():
