@@ -73,9 +73,8 @@ class PrepareLabelledBatch(PrepareBatch):
 class PrepareReportBatch(PrepareLabelledBatch):
     """``prepare_batch`` of MONAI's engines for report generators: ``(image, next tokens, (tokens,), {})``.
 
-    Tokens ``(B, T)`` are cut where the longest report of the batch ends, before they leave the loader's memory. The
-    summary, which comes first, is to predict all words, every other token the next; so the label starts with begin. A
-    batch without ``tokens`` (inference) gives the network the image alone, and no label.
+    Tokens ``(B, T)`` are cut where the longest report of the batch ends, before they leave the loader's memory. Each
+    is to predict the next. A batch without ``tokens`` (inference) gives the network the image alone, and no label.
     """
 
     def __call__(  # type: ignore[override]

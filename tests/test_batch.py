@@ -6,7 +6,7 @@ from monai.data import MetaTensor
 
 from monai_mae_ext.batch import PrepareMaskedBatch, PrepareReportBatch
 from monai_mae_ext.reports import ReportTokenizer
-from monai_mae_ext.reports.tokenizer import BEGIN, END, PADDING, SUMMARY
+from monai_mae_ext.reports.tokenizer import BEGIN, END, PADDING
 
 
 def test_a_batch_becomes_the_networks_arguments_and_the_losss_targets():
@@ -44,11 +44,11 @@ def test_what_the_network_is_to_predict_can_hold_more_than_it_sees() -> None:
     assert not image.any() and label["image"].all() and "target" not in label and len(masks) == 2
 
 
-def test_a_summary_stands_before_the_words_and_labels_begin_behind_it():
+def test_reports_are_cut_where_the_longest_ends_and_each_token_foretells_the_next():
     tokenizer = ReportTokenizer.fit(["the heart is large .", "the lungs are clear ."] * 3, 20)
     tokens = torch.stack([tokenizer.encode(report, 12) for report in ("the heart .", "the lungs are clear .")])
     image, label, (inputs,), _ = PrepareReportBatch()({"image": torch.rand(2, 1, 4, 4), "tokens": tokens})
-    assert image.shape == (2, 1, 4, 4) and inputs.shape == label.shape == (2, 8), "cut where the longest ends"
-    assert inputs[:, :2].tolist() == [[SUMMARY, BEGIN]] * 2 and (label[:, 0] == BEGIN).all()
+    assert image.shape == (2, 1, 4, 4) and inputs.shape == label.shape == (2, 7)
+    assert (inputs[:, 0] == BEGIN).all()
     assert tokenizer.decode(label[0]) == "the heart ." and label[0].tolist()[-3:] == [END, PADDING, PADDING]
     torch.testing.assert_close(inputs[:, 1:], label[:, :-1])

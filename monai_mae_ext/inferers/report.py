@@ -13,7 +13,7 @@ from monai_mae_ext.errors import UserError
 from monai_mae_ext.networks.cached_decoder import CachedDecoder
 from monai_mae_ext.networks.report import ReportGenerator
 from monai_mae_ext.reports import ReportTokenizer
-from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING, SUMMARY
+from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING
 
 __all__ = ["GeneratedReports", "ReportInferer", "write_reports"]
 
@@ -23,7 +23,7 @@ class GeneratedReports(NamedTuple):
 
     Attributes:
         findings: ``(B, F)``, probability that the report will say that each finding of the plan is there.
-        tokens: int64 ``(B, L)``, without summary, begin and plan; behind the end token padding.
+        tokens: int64 ``(B, L)``, without begin and plan; behind the end token padding.
         log_probabilities: ``(B, L)``, of each token given those before it; 0 at padding.
         attention: ``(B, L, V * N)``, how much cross attention each token gave to the tokens of the films.
         features: ``(B, hidden_size)``, the mean over the encoder's patch tokens.
@@ -82,7 +82,7 @@ def write_reports(
         UserError: for fewer than one beam, a length that the network has no positions for, or probabilities that are
             not finite.
     """
-    longest = network.facts["max_length"] - 2 - len(tokenizer.plan)
+    longest = network.facts["max_length"] - 1 - len(tokenizer.plan)
     max_length = longest if max_length is None else max_length
     if beams < 1 or not 1 <= max_length <= longest:
         raise UserError(f"beams is 1 or more and max_length 1 to {longest}, got {beams} and {max_length}: the network "
@@ -103,7 +103,6 @@ class BeamSearch:
     def __init__(self, decoder: CachedDecoder, batch: int, tokenizer: ReportTokenizer, beams: int) -> None:
         self.decoder, self.tokenizer, self.beams = decoder, tokenizer, beams
         device = decoder.context[0][0].device
-        self.decoder.step(torch.full((batch, beams), SUMMARY, device=device))
         self.tokens = torch.full((batch, beams, 1), BEGIN, device=device)
         self.log_probabilities = torch.zeros(batch, beams, 0, device=device)
         self.attention: list[Tensor] = []

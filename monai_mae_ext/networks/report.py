@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from monai_mae_ext.networks.encoder import MaskedEncoder
 from monai_mae_ext.networks.standardize import Standardize
-from monai_mae_ext.reports.tokenizer import BEGIN, SUMMARY
+from monai_mae_ext.reports.tokenizer import BEGIN
 
 __all__ = ["ReportGenerator"]
 
@@ -26,7 +26,7 @@ class ReportGenerator(nn.Module):
 
     Args:
         vocab_size: tokens the decoder knows; a tokenizer may have fewer.
-        max_length: tokens of a report, summary, begin and end among them.
+        max_length: tokens of a report, begin, plan and end among them.
         n_views: films of a study; each is encoded alone, and told apart by a learned vector.
         text_width, text_layers, text_heads: the decoder's.
         text_dropout: of its embeddings.
@@ -65,7 +65,7 @@ class ReportGenerator(nn.Module):
         super().__init__()
         self.facts = facts
         self.n_leading = 1 if cls_token else 0
-        self.start = [SUMMARY, BEGIN]
+        self.begin = BEGIN
         self.encoder = MaskedEncoder(
             spatial_dims, 1, img_size, patch_size, hidden_size, mlp_dim, num_layers, num_heads,
             qkv_bias, positions, stem, cls_token, drop_path, norm_eps, checkpointing, attention,
@@ -91,10 +91,7 @@ class ReportGenerator(nn.Module):
         return (self.project(features) + self.views).flatten(1, 2)
 
     def forward(self, image: Tensor, tokens: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
-        """Logits ``(B, T, vocab_size)`` of the token behind each of ``tokens (B, T)``; None: summary and begin.
-
-        At the summary, which comes first, they are those of each word's being somewhere in the report.
-        """
+        """Logits ``(B, T, vocab_size)`` of the token behind each of ``tokens (B, T)``; None: begin."""
         if tokens is None:
-            tokens = torch.tensor(self.start, device=image.device).expand(image.shape[0], -1)
+            tokens = torch.full([image.shape[0], 1], self.begin, dtype=torch.int64, device=image.device)
         return self.decoder(tokens, self.context(self.features(image)))

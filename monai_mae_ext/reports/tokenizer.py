@@ -19,10 +19,10 @@ from monai_mae_ext.reports.mentions import MENTIONED, find_mentions
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["ABSENT", "BEGIN", "END", "PADDING", "SPECIAL", "SUMMARY", "ReportTokenizer"]
+__all__ = ["ABSENT", "BEGIN", "END", "PADDING", "SPECIAL", "ReportTokenizer"]
 
-PADDING, BEGIN, END, UNKNOWN, SUMMARY, ABSENT = range(6)
-SPECIAL = ("<pad>", "<begin>", "<end>", "<unknown>", "<summary>", "<absent>")
+PADDING, BEGIN, END, UNKNOWN, ABSENT = range(5)
+SPECIAL = ("<pad>", "<begin>", "<end>", "<unknown>", "<absent>")
 
 
 class ReportTokenizer:
@@ -31,8 +31,8 @@ class ReportTokenizer:
     A report begins with a plan, what it will say of each finding: a token of the finding's own, or that it is absent.
 
     Args:
-        tokenizer: of that library; numbers 0 to 5 are padding, begin, end, unknown words, the summary and an absent
-            finding; then come the findings, then the words.
+        tokenizer: of that library; numbers 0 to 4 are padding, begin, end, unknown words and an absent finding; then
+            come the findings, then the words.
 
     Attributes:
         findings: of the plan, names of ``MENTIONED``.
@@ -44,7 +44,7 @@ class ReportTokenizer:
         known = tokenizer.get_vocab()
         self.findings = [name for name in MENTIONED if f"<{name}>" in known]
         self.plan = [known[f"<{name}>"] for name in self.findings]
-        self.no_words = {PADDING, BEGIN, SUMMARY, ABSENT, *self.plan}
+        self.no_words = {PADDING, BEGIN, ABSENT, *self.plan}
         self.forbidden = sorted({UNKNOWN, *self.no_words})
         """What no report may hold behind its plan."""
 
@@ -117,15 +117,15 @@ class ReportTokenizer:
             self.tokenizer.save(str(temporary))
 
     def encode(self, report: str, length: int) -> Tensor:
-        """A cleaned report as int64 ``(length,)``: summary, begin, plan, words, end, padding; cut off if too long."""
+        """A cleaned report as int64 ``(length,)``: begin, plan, words, end, padding; cut off if it is too long."""
         mentioned = find_mentions(report, self.findings)
         plan = [number if present else ABSENT for number, present in zip(self.plan, mentioned, strict=True)]
         words = self.tokenizer.encode(report, add_special_tokens=False).ids
-        numbers = [SUMMARY, BEGIN, *plan, *words, END][:length]
+        numbers = [BEGIN, *plan, *words, END][:length]
         return torch.tensor(numbers + [PADDING] * (length - len(numbers)))
 
     def words(self, tokens: Sequence[int] | Tensor) -> list[str]:
-        """The words up to the end token; summary, begin, plan and padding are no words."""
+        """The words up to the end token; begin, plan and padding are no words."""
         numbers = tokens.tolist() if isinstance(tokens, Tensor) else list(tokens)
         numbers = numbers[: numbers.index(END)] if END in numbers else numbers
         return [str(self.tokenizer.id_to_token(number)) for number in numbers if number not in self.no_words]

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.inferers import ReportInferer, write_reports
 from monai_mae_ext.reports import ReportTokenizer
-from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING, SUMMARY
+from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING
 from tests.networks.test_report import small
 
-TOKENIZER = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 13)
-"""Six special tokens, two findings and five words."""
+TOKENIZER = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 12)
+"""Five special tokens, two findings and five words."""
 WORDS = len(TOKENIZER)
 
 
 def network_of(seed):
-    network = small(seed, vocab_size=WORDS, max_length=11)
+    network = small(seed, vocab_size=WORDS, max_length=10)
     with torch.no_grad():  # sharper than fresh weights are, so that texts differ
         network.decoder.to_logits.weight.mul_(6)
         network.decoder.to_logits.bias.copy_(torch.randn(WORDS))
@@ -33,7 +33,7 @@ def plan_of(network, image):
     """Tokens and probabilities of one image's plan, by whole forward passes."""
     plan, probabilities = [], []
     for number in TOKENIZER.plan:
-        logits = network(image, torch.tensor([[SUMMARY, BEGIN, *plan]]))[0, -1]
+        logits = network(image, torch.tensor([[BEGIN, *plan]]))[0, -1]
         probabilities.append(float(logits[[ABSENT, number]].softmax(-1)[1]))
         plan.append(number if probabilities[-1] > 0.5 else ABSENT)
     return plan, probabilities
@@ -43,7 +43,7 @@ def plan_of(network, image):
 def log_probabilities(network, image, words):
     """Of each of ``words`` behind the plan, by whole forward passes."""
     plan, _ = plan_of(network, image)
-    logits = network(image, torch.tensor([[SUMMARY, BEGIN, *plan, *words[:-1]]]))[0, 1 + len(plan) :]
+    logits = network(image, torch.tensor([[BEGIN, *plan, *words[:-1]]]))[0, len(plan) :]
     logits[:, TOKENIZER.forbidden] = -torch.inf
     logits[0, END] = -torch.inf
     return logits.log_softmax(-1)[torch.arange(len(words)), list(words)]
@@ -51,7 +51,7 @@ def log_probabilities(network, image, words):
 
 def all_texts(length):
     """Every text of up to ``length`` tokens that ends, and every one that was cut off."""
-    kinds = range(8, WORDS)
+    kinds = range(7, WORDS)
     for ended in range(1, length):  # no report is empty
         yield from ((*words, END) for words in itertools.product(kinds, repeat=ended))
     yield from itertools.product(kinds, repeat=length)
@@ -82,7 +82,7 @@ def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
         assert found.findings[number].tolist() == pytest.approx(probabilities, abs=1e-4)
         while len(words) < 7 and END not in words:
             with torch.no_grad():
-                logits = network(one, torch.tensor([[SUMMARY, BEGIN, *plan, *words]]))[0, -1]
+                logits = network(one, torch.tensor([[BEGIN, *plan, *words]]))[0, -1]
             logits[TOKENIZER.forbidden + ([] if words else [END])] = -torch.inf
             words.append(int(logits.argmax()))
         tokens = found.tokens[number].tolist()
@@ -110,7 +110,7 @@ def test_numbers_that_the_tokenizer_has_not_are_never_written():
         network.decoder.to_logits.bias[-1] = 100
     image = torch.randn(2, 1, 32, 32)
     assert (write_reports(network, image, TOKENIZER).tokens == WORDS - 1).all()
-    fewer = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 12)
+    fewer = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 11)
     assert len(fewer) == WORDS - 1 and (write_reports(network, image, fewer).tokens < WORDS - 1).all()
 
 

@@ -68,7 +68,7 @@ def test_the_metric_of_tokens_is_that_of_their_texts():
     tokenizer = ReportTokenizer.fit(REFERENCES + PREDICTIONS, 50, min_count=1)
     metric = ReportBLEU(tokenizer, 20)
     for prediction, reference in zip(PREDICTIONS, REFERENCES, strict=True):
-        metric(tokenizer.encode(prediction, 18)[None, 2:], tokenizer.encode(reference, 20)[None, 1:])
+        metric(tokenizer.encode(prediction, 18)[None, 1:], tokenizer.encode(reference, 20)[None, 1:])
     assert metric.aggregate() == pytest.approx(bleu(PREDICTIONS, REFERENCES))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monai_mae_ext.losses import ReportLoss
 from monai_mae_ext.networks import MaskedAutoencoder, ReportGenerator, save_encoder
 from monai_mae_ext.networks.cached_decoder import CachedDecoder
-from monai_mae_ext.reports.tokenizer import BEGIN, END, SUMMARY
+from monai_mae_ext.reports.tokenizer import BEGIN, END
 from monai_mae_ext.weights import start_from
 
 SMALL = {
@@ -57,29 +57,26 @@ def test_texts_that_change_places_go_on_from_their_own_past():
 
 def test_neither_later_words_nor_padding_change_what_is_predicted():
     network, image = small(), torch.randn(2, 1, 32, 32)
-    tokens = torch.tensor([[SUMMARY, BEGIN, 6, 2, 0, 0], [SUMMARY, BEGIN, 8, 9, 7, 2]])
+    tokens = torch.tensor([[BEGIN, 5, 6, 2, 0, 0], [BEGIN, 5, 8, 9, 7, 2]])
     other = tokens.clone()
     other[:, 3:] = 10
     with torch.no_grad():
         torch.testing.assert_close(network(image, tokens)[:, :3], network(image, other)[:, :3])
         torch.testing.assert_close(network(image, tokens)[:1, :3], network(image[:1], tokens[:1, :3]))
-        torch.testing.assert_close(network(image), network(image, tokens)[:, :2])
+        torch.testing.assert_close(network(image), network(image, tokens)[:, :1])
 
 
-def test_the_loss_is_that_of_the_next_words_and_of_those_that_are_there():
+def test_the_loss_weighs_plan_and_words_apart():
     torch.manual_seed(0)
     logits = torch.randn(2, 5, 11, requires_grad=True)
-    tokens = torch.tensor([[BEGIN, 6, END, 0, 0], [BEGIN, 7, 7, 9, END]])
-    next_words = ReportLoss(summary_weight=0)(logits, tokens)
-    probabilities = logits[:, 1:].log_softmax(-1).gather(-1, tokens[:, 1:, None])[..., 0]
-    torch.testing.assert_close(next_words, -probabilities[tokens[:, 1:] != 0].mean())
-    loss = ReportLoss(summary_weight=3)(logits, tokens)
-    there = torch.tensor([[1.0, 0, 0, 0, 0], [0, 1, 0, 1, 0]])  # of tokens 6 to 10
-    binary = -(there * logits[:, 0, 6:].sigmoid().log() + (1 - there) * (1 - logits[:, 0, 6:].sigmoid()).log())
-    torch.testing.assert_close(loss, next_words + 3 * binary.sum() / 6)  # six words and ends
+    tokens = torch.tensor([[4, 6, END, 0, 0], [5, 7, 7, 9, END]])
+    surprise = -logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+    words = torch.tensor([[0, 1, 1, 0, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
+    loss = ReportLoss(plan_length=1, plan_weight=3)(logits, tokens)
+    torch.testing.assert_close(loss, surprise[words].mean() + 3 * surprise[:, 0].mean())
+    torch.testing.assert_close(ReportLoss(plan_length=0)(logits, tokens), surprise[tokens != 0].mean())
     loss.backward()
-    assert logits.grad[0, 3:].abs().sum() == 0 and (logits.grad[0, 1:3] != 0).all()
-    assert logits.grad[:, 0, :6].abs().sum() == 0
+    assert logits.grad[0, 3:].abs().sum() == 0 and (logits.grad[0, :3] != 0).all()
 
 
 def test_each_view_is_encoded_alone_and_known_by_its_place():
