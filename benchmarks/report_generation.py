@@ -81,7 +81,7 @@ def pretrain(films: Path, out: Path, seed: int, epochs: int) -> None:
 def generate(films: Path, out: Path, run: Run, method: str, epochs: int) -> None:
     """Train ("training") or test ("evaluating") one generator, unless that is done."""
     folder, testing = run.folder(out), method == "evaluating"
-    done = folder / ("test/per_image.csv" if testing else "models/familiarity.safetensors")
+    done = folder / ("test/per_image.csv" if testing else "models/calibration.json")
     if done.exists():
         return
     reports = {share: len(report_datalist(films, "training", report_fraction=share)) for share in (run.fraction, 1.0)}

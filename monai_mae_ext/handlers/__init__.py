@@ -7,6 +7,7 @@ from monai_mae_ext.handlers.classification_report import ClassificationReport
 from monai_mae_ext.handlers.collect import CollectOutputs
 from monai_mae_ext.handlers.early_stop import StopWithoutImprovement
 from monai_mae_ext.handlers.fit_familiarity import FitFamiliarity
+from monai_mae_ext.handlers.fit_plan import FitPlan
 from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
@@ -34,6 +35,7 @@ __all__ = [
     "EpochSeed",
     "FitCalibration",
     "FitFamiliarity",
+    "FitPlan",
     "History",
     "LearningHealth",
     "LoadWeights",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
+import torch
 from ignite.engine import Events
 from monai.engines import Workflow
+from torch import Tensor
 
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.handlers.classification_report import write_rows
+from monai_mae_ext.metrics import expected_calibration_error, roc_auc
 from monai_mae_ext.metrics.report import best_constant, mention_scores, text_scores
 from monai_mae_ext.reports import MENTIONED, ReportTokenizer, find_mentions, readable_report
 
@@ -29,7 +33,8 @@ class ReportEvaluation:
     and controls that do not look at the film. ``shuffled``: the same scores when each report is held against that of
     another patient's study. ``constant``: when every study gets one reference, of the 100 most frequent ones of this
     section the one with the best BLEU-4, which nobody could know beforehand. ``constant_finding_f1``: the best F1 of
-    mentioning the same findings of every study. ``per_finding.csv``, ``per_image.csv``. Runs in one process.
+    mentioning the same findings of every study. ``plan_calibration_error``: of the plan's probabilities.
+    ``per_finding.csv``, with their AUC, and ``per_image.csv``. Runs in one process.
 
     Args:
         output_dir: gets the files.
@@ -42,6 +47,7 @@ class ReportEvaluation:
     ) -> None:
         self.output_dir, self.dataset_dir, self.tokenizer = Path(output_dir), Path(dataset_dir), tokenizer
         self.rows: list[dict[str, Any]] = []
+        self.plans: list[Tensor] = []
         self.logger = logging.getLogger(__name__)
 
     def attach(self, engine: Workflow) -> None:
@@ -52,10 +58,11 @@ class ReportEvaluation:
     def start(self, engine: Workflow) -> None:
         if idist.get_world_size() > 1:
             raise ValueError("ReportEvaluation knows only the studies of its own process: evaluate with one process")
-        self.rows = []
+        self.rows, self.plans = [], []
 
     def note_batch(self, engine: Workflow) -> None:
         batch, reports = engine.state.batch, engine.state.output["pred"]
+        self.plans.append(reports.findings.cpu())
         sources = batch["image"].meta["filename_or_obj"]
         for source, patient, reference, tokens, logs in zip(
             sources, batch["patient"], batch["report"], reports.tokens, reports.log_probabilities, strict=True
@@ -84,12 +91,23 @@ class ReportEvaluation:
         summary["shuffled"] = scores_of([generated[n] for n in ours], [references[n] for n in others])
         summary["constant"] = {"report": readable_report(constant)} | scores_of([constant] * len(generated), references)
         summary["constant_finding_f1"] = best_constant_f1(truly)
+        summary["plan_calibration_error"] = self.judge_plans(references, findings)
         with atomic_write(self.output_dir / "evaluation.json") as path:
             path.write_text(json.dumps(summary, indent=4) + "\n")
         write_rows(self.output_dir / "per_finding.csv", findings)
         readable = [row | {key: readable_report(row[key]) for key in ("reference", "generated")} for row in self.rows]
         write_rows(self.output_dir / "per_image.csv", readable)
         self.log(summary, findings)
+
+    def judge_plans(self, references: list[str], rows: list[dict[str, Any]]) -> float | None:
+        """Add the AUC of the plan's probabilities to the ``rows`` of findings; their calibration error, if any."""
+        names, planned = self.tokenizer.findings, torch.cat(self.plans).numpy()
+        truly = np.array([find_mentions(text, names) for text in references])
+        scores = [roc_auc(*columns) for columns in zip(planned.T, truly.T, strict=True)]
+        aucs = {name: None if math.isnan(auc) else auc for name, auc in zip(names, scores, strict=True)}
+        for row in rows:
+            row["auc"] = aucs.get(row["finding"])
+        return expected_calibration_error(planned, truly) if names else None
 
     def log(self, summary: dict[str, Any], findings: list[dict[str, Any]]) -> None:
         for row in findings:

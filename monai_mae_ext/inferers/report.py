@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from monai.networks.utils import eval_mode
 from torch import Tensor
 
 from monai_mae_ext.errors import UserError
+from monai_mae_ext.metrics import Calibration
 from monai_mae_ext.networks.cached_decoder import CachedDecoder
 from monai_mae_ext.networks.report import ReportGenerator
 from monai_mae_ext.reports import ReportTokenizer
@@ -40,15 +42,21 @@ class ReportInferer(Inferer):
     """``write_reports`` as MONAI's engines call it; what the batch holds beside the films is not looked at.
 
     Args:
-        tokenizer, beams, max_length, length_penalty: as in ``write_reports``.
+        tokenizer, calibration, beams, max_length, length_penalty: as in ``write_reports``.
     """
 
     def __init__(
-        self, tokenizer: ReportTokenizer, beams: int = 3, max_length: int | None = None, length_penalty: float = 1.0
+        self,
+        tokenizer: ReportTokenizer,
+        calibration: Calibration | None = None,
+        beams: int = 3,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
-            "tokenizer": tokenizer, "beams": beams, "max_length": max_length, "length_penalty": length_penalty
+            "tokenizer": tokenizer, "calibration": calibration, "beams": beams, "max_length": max_length,
+            "length_penalty": length_penalty,
         }  # fmt: skip
 
     def __call__(self, inputs: Tensor, network: ReportGenerator, *args: Any, **kwargs: Any) -> GeneratedReports:  # type: ignore[override]
@@ -60,11 +68,12 @@ def write_reports(
     network: ReportGenerator,
     image: Tensor,
     tokenizer: ReportTokenizer,
+    calibration: Calibration | None = None,
     beams: int = 3,
     max_length: int | None = None,
     length_penalty: float = 1.0,
 ) -> GeneratedReports:
-    """The most probable reports that a beam search finds, each with the more probable plan, finding by finding.
+    """The most probable reports that a beam search finds, each behind a plan that is chosen finding by finding.
 
     A search over plans would rather leave findings out: what is there can be said in many ways, each of them less
     probable than the few ways of saying nothing.
@@ -73,6 +82,8 @@ def write_reports(
         network: is put into evaluation mode meanwhile.
         image: ``(B, V, *img_size)``.
         tokenizer: the network may have tokens beyond its own, which mean nothing.
+        calibration: of the plan's findings: a temperature, and from which probability on each belongs into the plan;
+            None for what is more probable than not.
         beams: texts that are pursued at a time; 1 is greedy search.
         max_length: words at most, full stops and the end token among them; None for as many as the network can.
         length_penalty: texts are ranked by their log-probability divided by their length to this power; 0 ranks by
@@ -90,7 +101,7 @@ def write_reports(
     with eval_mode(network):
         features = network.features(image)
         search = BeamSearch(CachedDecoder(network.decoder, network.context(features)), len(image), tokenizer, beams)
-        findings = search.make_plan()
+        findings = search.make_plan(calibration or Calibration.neutral(tokenizer.findings))
         search.run(max_length)
         if not torch.isfinite(search.scores[:, 0]).all():
             raise UserError("the network's probabilities are not finite: its weights or a film are damaged")
@@ -109,15 +120,17 @@ class BeamSearch:
         self.scores = torch.full((batch, beams), -torch.inf, device=device)
         self.scores[:, 0] = 0.0  # at first all texts are one
 
-    def make_plan(self) -> Tensor:
+    def make_plan(self, calibration: Calibration) -> Tensor:
         """Choose what all texts of an image are to say of each finding; returns probabilities ``(B, F)``."""
-        probabilities = []
-        for number in self.tokenizer.plan:
+        probabilities = [self.scores.new_zeros(len(self.scores), 0)]
+        for number, threshold in zip(self.tokenizer.plan, calibration.thresholds, strict=True):
             logits, _ = self.decoder.step(self.tokens[..., -1])
-            present = logits[..., [ABSENT, number]].float().softmax(dim=-1)[..., 1:]
-            self.tokens = torch.where(present > 0.5, number, ABSENT)
-            probabilities.append(present[:, 0])
-        return torch.cat(probabilities, dim=1) if probabilities else self.scores.new_zeros(len(self.scores), 0)
+            present = calibration.apply(logits[..., number] - logits[..., ABSENT])
+            self.tokens = torch.where(present >= (math.inf if threshold is None else threshold), number, ABSENT)[
+                ..., None
+            ]
+            probabilities.append(present[:, :1])
+        return torch.cat(probabilities, dim=1)
 
     def run(self, max_length: int) -> None:
         """Go on until every text has ended, or is ``max_length`` tokens long."""

@@ -1,7 +1,7 @@
 """Metrics that need the mask, figures that tell whether an encoder learns, and scores of multi-label classifiers, of
 segmentations and of reports."""
 
-from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error
+from monai_mae_ext.metrics.calibration import Calibration, expected_calibration_error, f1_thresholds
 from monai_mae_ext.metrics.classification import MeanAUC, classification_table, mean_scores, paired_difference
 from monai_mae_ext.metrics.health import effective_rank, linear_readability, trivial_losses
 from monai_mae_ext.metrics.neighbours import neighbour_scores
@@ -22,6 +22,7 @@ __all__ = [
     "dice_score",
     "effective_rank",
     "expected_calibration_error",
+    "f1_thresholds",
     "hausdorff95",
     "linear_readability",
     "mean_scores",

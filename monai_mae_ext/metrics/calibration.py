@@ -6,7 +6,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,14 @@ from monai_mae_ext.files import atomic_write
 from monai_mae_ext.metrics.classification import rank_classes
 from monai_mae_ext.metrics.ranking import Ranking
 
-__all__ = ["Calibration", "expected_calibration_error", "fit_temperature", "reliability_bins", "youden_thresholds"]
+__all__ = [
+    "Calibration",
+    "expected_calibration_error",
+    "f1_thresholds",
+    "fit_temperature",
+    "reliability_bins",
+    "youden_thresholds",
+]
 
 TEMPERATURES = (0.05, 20.0)
 Logits = TypeVar("Logits", np.ndarray, Tensor)
@@ -97,6 +104,24 @@ def best_threshold(ranking: Ranking) -> float | None:
     return ranking.thresholds[best - 1 : best + 1].mean().item() if youden[best] > 0 else None
 
 
+def f1_thresholds(probabilities: ArrayLike, labels: ArrayLike) -> list[float | None]:
+    """One threshold for all classes, with the largest F1 of all entries together; an entry at or above it is positive.
+
+    It lies midway between two neighbouring probabilities; of equally good ones the highest is taken.
+
+    Args:
+        probabilities: ``(N, L)``.
+        labels: ``(N, L)``, 0 or 1, not all 0.
+
+    Returns:
+        The threshold, L times.
+    """
+    ranking = Ranking(*paired_entries(probabilities, labels))
+    true, false = ranking.counts()
+    best = (2 * true / (true + false + true[-1])).argmax()  # at least 1: no entry has F1 0
+    return [ranking.thresholds[best - 1 : best + 1].mean().item()] * np.shape(labels)[1]
+
+
 def reliability_bins(
     probabilities: ArrayLike, labels: ArrayLike, bins: int = 15
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,7 +155,7 @@ class Calibration:
     Args:
         label_names: of the L classes, in the order of the logits.
         temperature: see ``fit_temperature``.
-        thresholds: see ``youden_thresholds``, of the probabilities after the temperature.
+        thresholds: of the probabilities after the temperature, as ``choose`` of ``fit`` finds them.
         films: size of the validation split that all was fitted on.
         positives: of each class in that split.
     """
@@ -142,13 +167,25 @@ class Calibration:
     positives: tuple[int, ...]
 
     @classmethod
-    def fit(cls, logits: ArrayLike, labels: ArrayLike, label_names: Sequence[str]) -> Calibration:
-        """Fit on ``logits`` and ``labels (N, L)`` of the validation split."""
+    def fit(
+        cls,
+        logits: ArrayLike,
+        labels: ArrayLike,
+        label_names: Sequence[str],
+        choose: Callable[[ArrayLike, ArrayLike], list[float | None]] = youden_thresholds,
+    ) -> Calibration:
+        """Fit on ``logits`` and ``labels (N, L)`` of the validation split; ``choose`` finds thresholds."""
         temperature = fit_temperature(logits, labels)
         logits, labels = np.asarray(logits, dtype=float), np.asarray(labels)
-        thresholds = youden_thresholds(expit(logits / temperature), labels)
+        thresholds = choose(expit(logits / temperature), labels)
         positives = labels.sum(0).astype(int).tolist()
         return cls(tuple(label_names), temperature, tuple(thresholds), len(labels), tuple(positives))
+
+    @classmethod
+    def neutral(cls, label_names: Sequence[str]) -> Calibration:
+        """What was fitted on nothing: it changes no probability, and calls one half and more positive."""
+        n = len(label_names)
+        return cls(tuple(label_names), 1.0, (0.5,) * n, 0, (0,) * n)
 
     def apply(self, logits: Logits) -> Logits:
         """Probabilities ``(..., L)`` of logits ``(..., L)``, array for array and tensor (in float32) for tensor."""

@@ -14,10 +14,10 @@ from PIL import Image
 from monai_mae_ext.data import report_datalist
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
-from monai_mae_ext.handlers.report_evaluation import another_patients, best_constant_f1
-from monai_mae_ext.metrics import bleu
+from monai_mae_ext.handlers.report_evaluation import ReportEvaluation, another_patients, best_constant_f1
+from monai_mae_ext.metrics import Calibration, bleu
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
-from monai_mae_ext.reports import ReportTokenizer, clean_report
+from monai_mae_ext.reports import MENTIONED, ReportTokenizer, clean_report
 from tests.bundles.conftest import folder_with_a_broken_film, rows_of, run_bundle, train_in_processes
 
 NAME = "cxr_report_generation"
@@ -41,7 +41,8 @@ def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     keys = {"dataset_dir": films, "ckpt_dir": run / "models", "output_dir": run / "train"}
     done = run_bundle(NAME, "training", TRAIN, pretrained=run / "encoder.safetensors", **keys)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "interpolated" in done.stdout and "tell what is familiar" in done.stdout
+    for words in ("interpolated", "tell what is familiar", "cannot calibrate the plan"):
+        assert words in done.stdout
     return run
 
 
@@ -53,6 +54,8 @@ def test_training_leaves_weights_a_tokenizer_and_history(trained: Path, films: P
     rates = {group["lr"] for group in state["optimizer"]["param_groups"]}
     assert len(rates) == 2 or rates == {0.0}  # the encoder's and the decoder's
     tokenizer = ReportTokenizer.load(trained / "models" / "tokenizer.json", 120)
+    calibration = Calibration.load(trained / "models" / "calibration.json", tokenizer.findings)
+    assert calibration == Calibration.neutral(tokenizer.findings), "no validation report mentions one of them"
     report = report_datalist(films, "training")[0]["report"]
     assert tokenizer.decode(tokenizer.encode(report, 50)) == report
 
@@ -80,7 +83,8 @@ def test_evaluation_agrees_with_its_own_table(trained: Path, films: Path) -> Non
     assert scores["constant"]["bleu_4"] == pytest.approx(bleu([constant] * len(rows), references))
     assert scores["constant"]["bleu_4"] >= scores["bleu_4"] or scores["different_reports"] > 1
     assert set(scores["shuffled"]) >= {"bleu_4", "finding_f1", "cider_d"}
-    assert rows_of(out / "per_finding.csv")[-1]["finding"] == "all"
+    findings = {row["finding"]: row for row in rows_of(out / "per_finding.csv")}
+    assert list(findings) == [*MENTIONED, "all"] and 0 <= scores["plan_calibration_error"] <= 1
 
 
 def test_inference_gives_every_study_a_row(trained: Path, films: Path, tmp_path: Path) -> None:
@@ -105,6 +109,7 @@ def test_inference_gives_every_study_a_row(trained: Path, films: Path, tmp_path:
                 written = " ".join(word["word"] for word in record["words"])
                 assert clean_report(row["report"]) == clean_report(written)
                 assert all(0 < word["probability"] <= 1 for word in record["words"])
+                assert record["finding_probabilities"] and set(record["finding_probabilities"]) <= set(MENTIONED)
                 assert Image.open(picture).size[0] > 200
             else:
                 assert row["reason"] and not row["report"] and "words" not in record and not picture.exists()
@@ -144,6 +149,14 @@ def test_errors_take_one_line(trained: Path, films: Path, tmp_path: Path) -> Non
     shutil.copy(trained / "models" / "model.pt", tmp_path)
     done = run_bundle(NAME, "inferring", INFER, dataset_dir=films, ckpt_dir=tmp_path, output_dir=tmp_path / "o")
     assert done.returncode == 1 and "tokenizer.json: train with this bundle first" in done.stderr.splitlines()[-1]
+
+
+def test_plans_are_judged_by_their_probabilities() -> None:
+    tokenizer = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 20)
+    evaluation, rows = ReportEvaluation(".", ".", tokenizer), [{"finding": "Mass"}, {"finding": "all"}]
+    evaluation.plans = [torch.tensor([[0.2, 0.8], [0.4, 0.6]]), torch.tensor([[0.4, 0.7]])]  # of effusion and mass
+    assert evaluation.judge_plans(["a mass .", "clear .", "clear ."], rows) == pytest.approx(2.5 / 6, rel=1e-4)
+    assert rows == [{"finding": "Mass", "auc": 1.0}, {"finding": "all", "auc": None}]
 
 
 def test_controls_that_do_not_look_at_the_film() -> None:

@@ -15,6 +15,7 @@ import torch
 
 from monai_mae_ext.delivery.pack import pack
 from monai_mae_ext.delivery.packed_files import build_network, read_configs
+from monai_mae_ext.metrics import Calibration
 from monai_mae_ext.reports import ReportTokenizer
 from tests.bundles.conftest import BUNDLES
 
@@ -47,6 +48,7 @@ def write_weights(bundle: Path, folder: Path) -> Path:
     torch.save({"facts": {}, "network": weights, "epoch": 1, "best": {"metric": 0.5, "epoch": 1}}, folder / "last.pt")
     if bundle.name == "cxr_report_generation":
         ReportTokenizer.fit(["the lungs are clear ."] * 3, 100).save(folder / "tokenizer.json")
+        Calibration.neutral([]).save(folder / "calibration.json")
     return folder
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.inferers import ReportInferer, write_reports
+from monai_mae_ext.metrics import Calibration
 from monai_mae_ext.reports import ReportTokenizer
 from monai_mae_ext.reports.tokenizer import ABSENT, BEGIN, END, PADDING
 from tests.networks.test_report import small
@@ -95,9 +96,9 @@ def test_one_beam_takes_the_most_probable_word_each_time(seed, batch):
 @settings(max_examples=10, deadline=None)
 def test_a_study_gets_the_same_report_alone_and_in_a_batch(seed, beams):
     network, image = network_of(seed), torch.randn(3, 1, 32, 32)
-    together = write_reports(network, image, TOKENIZER, beams)
+    together = write_reports(network, image, TOKENIZER, beams=beams)
     for number in range(3):
-        alone = write_reports(network, image[number : number + 1], TOKENIZER, beams)
+        alone = write_reports(network, image[number : number + 1], TOKENIZER, beams=beams)
         length = alone.tokens.shape[1]
         assert together.tokens[number, :length].tolist() == alone.tokens[0].tolist()
         torch.testing.assert_close(together.attention[number, :length], alone.attention[0], rtol=1e-3, atol=1e-4)
@@ -112,6 +113,21 @@ def test_numbers_that_the_tokenizer_has_not_are_never_written():
     assert (write_reports(network, image, TOKENIZER).tokens == WORDS - 1).all()
     fewer = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 11)
     assert len(fewer) == WORDS - 1 and (write_reports(network, image, fewer).tokens < WORDS - 1).all()
+
+
+def test_a_calibration_decides_what_the_plan_holds():
+    network, image = network_of(0), torch.randn(2, 1, 32, 32)
+    plain = write_reports(network, image, TOKENIZER)
+    for threshold in (0.0, 1.0, None):
+        calibration = Calibration(tuple(TOKENIZER.findings), 4.0, (threshold,) * 2, 0, (0, 0))
+        found = write_reports(network, image, TOKENIZER, calibration)
+        torch.testing.assert_close(torch.logit(found.findings[:, 0]), torch.logit(plain.findings[:, 0]) / 4)
+        plan = torch.tensor([[BEGIN, *(TOKENIZER.plan if threshold == 0 else [ABSENT, ABSENT])]] * 2)
+        with torch.no_grad():
+            logits = network(image, plan)[:, -1]
+        logits[:, [*TOKENIZER.forbidden, END]] = -torch.inf
+        beam = write_reports(network, image, TOKENIZER, calibration, beams=1)
+        assert beam.tokens[:, 0].tolist() == logits.argmax(-1).tolist()
 
 
 def test_damaged_weights_are_told():

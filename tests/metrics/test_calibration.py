@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit
 
 from monai_mae_ext.errors import UserError
-from monai_mae_ext.metrics import Calibration, expected_calibration_error
+from monai_mae_ext.metrics import Calibration, expected_calibration_error, f1_thresholds
 from monai_mae_ext.metrics.calibration import fit_temperature, reliability_bins, youden_thresholds
 
 NAMES = ("edema", "mass")
@@ -103,6 +103,26 @@ def test_no_threshold_where_there_is_nothing_to_decide():
     probabilities = np.array([[0.1, 0.1, 0.9, 0.5], [0.9, 0.9, 0.1, 0.5]])
     labels = np.array([[0, 1, 0, 0], [0, 1, 1, 1]])
     assert youden_thresholds(probabilities, labels) == [None] * 4
+
+
+def test_no_other_common_threshold_has_a_higher_f1(calibrated):
+    logits, labels = (part[:200] for part in calibrated)
+    probabilities = expit(logits)
+
+    def f1(threshold):
+        positive = probabilities >= threshold
+        return 2 * (positive & (labels == 1)).sum() / (positive.sum() + labels.sum())
+
+    first, second = f1_thresholds(probabilities, labels)
+    assert first == second and f1(first) == max(f1(threshold) for threshold in [0, *probabilities.ravel()])
+    assert f1_thresholds([[0.2, 0.4], [0.1, 0.8]], [[1, 1], [1, 1]]) == [0.1, 0.1]
+
+
+def test_a_neutral_calibration_changes_nothing(tmp_path):
+    neutral = Calibration.neutral(NAMES)
+    neutral.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json", NAMES) == neutral and neutral.thresholds == (0.5, 0.5)
+    np.testing.assert_array_equal(neutral.apply(np.array([-1.0, 2.0])), expit([-1.0, 2.0]))
 
 
 def test_calibration_error_by_hand():
