@@ -39,7 +39,7 @@ MAE, GENERATOR = "bundles/cxr_mae_pretraining", "bundles/cxr_report_generation"
 SEEDS = (0, 1, 2)
 ARMS = ("scratch", "self-pretrained")
 FRACTIONS = (0.1, 1.0)
-ENCODER_LRS = (0.00025, 0.0005, 0.001)
+ENCODER_LRS = (0.00025, 0.0005)
 N_FILMS, SIZE = 3000, 160
 ENCODER: dict[str, Any] = {
     "network_def#hidden_size": 128,
