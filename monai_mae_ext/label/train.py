@@ -168,7 +168,10 @@ class ClassificationTraining(BundleTraining):
 
     def others(self, config: Mapping[str, Any], validation: Items) -> dict[str, Any]:
         """Too few films tell neither thresholds nor what is familiar: no calibration then."""
-        return {} if len(validation) >= FILMS_TO_CALIBRATE else {"run": config["run"][:-1]}
+        if len(validation) >= FILMS_TO_CALIBRATE:
+            return {}
+        steps = [step for step in config["run"] if "@calibrate" not in step and "require_films" not in step]
+        return {"run": steps}
 
     def deliver(self, trained: Path) -> None:
         """What was fitted to older weights goes, also where nothing new was fitted."""
