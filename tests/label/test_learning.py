@@ -78,6 +78,17 @@ def test_something_always_validates(count, share, sizes):
     assert (len(training), len(validation)) == sizes
 
 
+def test_few_films_are_trained_on_without_calibration(tmp_path):
+    bundle = LabelBundle(small_bundles(tmp_path, "cxr_disease_classification") / "cxr_disease_classification", ["tiny"])
+    config = dict(bundle.merged("train"))
+    task = train.ClassificationTraining(bundle, [])
+    assert task.others(config, items(5)) == {}
+    assert [step.split("(")[0] for step in task.others(config, items(4))["run"]] == [
+        "$monai_mae_ext.bundle.start_bundle",
+        "$@train#trainer.run",
+    ]
+
+
 @pytest.mark.parametrize("text", ["spleen", "[]", '{"prediction": []}', '{"findings": ["Spleen"]}'])
 def test_labels_of_films_that_are_something_else_are_named(tmp_path, text):
     path = tmp_path / "film.json"
