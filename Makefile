@@ -11,7 +11,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 CLINIC_PY := .clinic/venv/bin/python
-TWO_WORKERS := -n 2 --no-loadscope-reorder
+PYTEST_OPTIONS := -n 2 --no-loadscope-reorder --hypothesis-profile=ci
 comma := ,
 
 .PHONY: quickstart quickstart-cxr quickstart-ct quickstart-mri quickstart-report release test test-clinic clean
@@ -107,11 +107,11 @@ test: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(TWO_WORKERS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_OPTIONS)
 
 test-clinic: $(INSTALLED)
 	PYTHON=$(PYTHON) tests/clinic/setup.sh
-	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest $(TWO_WORKERS) tests/clinic tests/label
+	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest $(PYTEST_OPTIONS) tests/clinic tests/label
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

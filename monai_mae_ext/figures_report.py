@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,9 +20,15 @@ COLUMNS = 4
 
 
 def save_report(
-    path: str | os.PathLike, films: Tensor, words: Sequence[str], probabilities: Tensor, attention: Tensor
+    path: str | os.PathLike,
+    films: Tensor,
+    plan: Mapping[str, float],
+    mentioned: Collection[str],
+    words: Sequence[str],
+    probabilities: Tensor,
+    attention: Tensor,
 ) -> None:
-    """The films, and for each sentence where cross attention looked while its words were chosen.
+    """The films, how probable each finding is, and for each sentence where cross attention looked meanwhile.
 
     The colour is the attention of a sentence's words above the mean over the whole report, since some places are looked
     at by every word. It tells where the network looked, not why it says what it says.
@@ -30,6 +36,8 @@ def save_report(
     Args:
         path: PNG file, written atomically.
         films: ``(V, H, W)`` brightness in [0, 1].
+        plan: findings and their probabilities; may be empty.
+        mentioned: the findings that the report mentions.
         words: ``T`` words and full stops.
         probabilities: ``(T,)`` of each word.
         attention: ``(T, V, h, w)`` over the tokens of the films.
@@ -38,7 +46,7 @@ def save_report(
     spans = sentence_spans(words)
     excess = [(attention[span].mean(0) - usual).clamp(min=0) for span in spans]
     most = max([float(values.max()) for values in excess], default=0.0) or 1.0
-    n_panels = len(films) + len(spans)
+    n_panels = len(films) + bool(plan) + len(spans)
     columns, rows = min(COLUMNS, n_panels), -(-n_panels // COLUMNS)
     figure = Figure(figsize=(2.7 * columns, 3.7 * rows), dpi=100, layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
@@ -46,6 +54,8 @@ def save_report(
         axis.set_axis_off()
     for view, film in enumerate(films):
         show_film(axes.pop(0), film, "film" if len(films) == 1 else f"view {view + 1}")
+    if plan:
+        show_findings(axes.pop(0), plan, mentioned)
     for span, values in zip(spans, excess, strict=True):
         view = int(values.flatten(1).sum(1).argmax())
         sentence = textwrap.fill(" ".join(words[span]), 42)
@@ -62,6 +72,18 @@ def save_report(
 def show_film(axis: Axes, film: Tensor, title: str) -> None:
     axis.imshow(film, cmap="gray", vmin=0, vmax=1, extent=(0, film.shape[1], film.shape[0], 0))
     axis.set_title(title, fontsize=7.5)
+
+
+def show_findings(axis: Axes, plan: Mapping[str, float], mentioned: Collection[str]) -> None:
+    """A bar a finding, the first on top; coloured if the report mentions it."""
+    axis.set_axis_on()
+    colours = ["orangered" if name in mentioned else "silver" for name in plan]
+    axis.barh([name.replace("_", " ") for name in plan], list(plan.values()), color=colours)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
+    axis.tick_params(labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_title("probability of each finding,\nred if the report mentions it", fontsize=7.5)
 
 
 def sentence_spans(words: Sequence[str]) -> list[slice]:

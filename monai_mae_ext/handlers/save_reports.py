@@ -85,23 +85,21 @@ class SaveReports:
                 continue
             words = self.tokenizer.words(reports.tokens[number])
             probabilities = reports.log_probabilities[number, : len(words)].exp().cpu()
-            self.reports[path] = self.report(words, probabilities) | {
-                "finding_probabilities": {
-                    name: round(float(value), 5)
-                    for name, value in zip(self.tokenizer.findings, reports.findings[number], strict=True)
-                }
-            }
+            self.reports[path] = self.report(words, probabilities, reports.findings[number].tolist())
             if self.pictures:
                 attention = reports.attention[number, : len(words)].cpu()
                 self.draw(path, image[number].as_subclass(Tensor).cpu(), words, probabilities, attention)
 
-    def report(self, words: list[str], probabilities: Tensor) -> dict[str, Any]:
+    def report(self, words: list[str], probabilities: Tensor, plan: list[float]) -> dict[str, Any]:
         text = " ".join(words)
         findings = [name for name, present in zip(MENTIONED, find_mentions(text), strict=True) if present]
         pairs = zip(words, probabilities.tolist(), strict=True)
         return {
             "report": readable_report(text),
             "findings": findings,
+            "finding_probabilities": {
+                name: round(value, 5) for name, value in zip(self.tokenizer.findings, plan, strict=True)
+            },
             "probability": round(float(probabilities.log().mean().exp()), 5) if words else None,
             "words": [{"word": word, "probability": round(value, 5)} for word, value in pairs],
         }
@@ -111,7 +109,8 @@ class SaveReports:
         grid = self.network.encoder.grid
         maps = attention.reshape(len(words), len(films), *grid)
         films = torch.clamp(films * self.std + self.mean, 0, 1)
-        save_report(target, films, words, probabilities, maps)
+        plan, mentioned = (self.reports[path][key] for key in ("finding_probabilities", "findings"))
+        save_report(target, films, plan, mentioned, words, probabilities, maps)
 
     def write(self, engine: Workflow) -> None:
         rows = [self.row(str(item["image"])) for item in self.dataset.data]

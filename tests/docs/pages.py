@@ -29,7 +29,7 @@ SERVERS = re.compile(r"python -m monai_mae_ext label ")  # they run until they a
 LONG = re.compile(
     r"python -m (monai_mae_ext bench|benchmarks\."
     r"(self_pretraining|few_labels|reconstruction|missing_sequences|hippocampus(_ablations)?|levers|active_learning|"
-    r"report_generation|data_loading|profiles|plan_check|film_rate|step_levers)) "
+    r"report_generation|data_loading|profiles|plan_check|film_rate|step_levers))( |$)"
 )
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
