@@ -15,6 +15,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import fire
@@ -40,6 +41,8 @@ N_POOL, N_VALIDATION, N_TEST = 24, 4, 12
 FIRST, STEP, ROUNDS = 2, 3, 3
 SETTINGS: dict[str, dict[str, Any]] = {MAE: {}, SEGMENTER: {}}
 """Overrides of the bundles' quick.json."""
+SCORING = Lock()
+"""MONAI looks for modules in a table that another thread's imports would change meanwhile."""
 
 
 class Pool:
@@ -80,7 +83,8 @@ def scores_of(strategy: str, folder: Path, models: Path, images: Sequence[str]) 
     bundle = LabelBundle(Path(name), ["quick", *overlays, str(folder / "settings.json")])
     bundle.weights = models / "model.pt"
     scores = Scores(folder, "scores", "pool")
-    method(bundle, scores)({"device": "cpu"}, Pool(images))  # type: ignore[arg-type]
+    with SCORING:
+        method(bundle, scores)({"device": "cpu"}, Pool(images))  # type: ignore[arg-type]
     return {image: known["score"] for image, known in scores.read().items()}
 
 

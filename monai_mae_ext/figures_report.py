@@ -78,11 +78,12 @@ def show_findings(axis: Axes, plan: Mapping[str, float], mentioned: Collection[s
     """A bar a finding, the first on top; coloured if the report mentions it."""
     axis.set_axis_on()
     colours = ["orangered" if name in mentioned else "silver" for name in plan]
-    axis.barh([name.replace("_", " ") for name in plan], list(plan.values()), color=colours)
+    axis.barh(range(len(plan)), list(plan.values()), color=colours)
+    for place, name in enumerate(plan):
+        axis.text(0.02, place, name.replace("_", " "), fontsize=7, verticalalignment="center")
+    axis.set(xlim=(0, 1), xticks=(0, 0.5, 1), yticks=(), box_aspect=1)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.tick_params(labelsize=7)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.set_title("probability of each finding,\nred if the report mentions it", fontsize=7.5)
 
 
