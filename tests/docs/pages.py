@@ -34,6 +34,8 @@ LONG = re.compile(
 # What the tests' films and networks have instead of a command's own arguments; nothing: leave it to the overlay.
 SMALLER = {
     "n_films": "32",
+    "seed": "0",
+    "test_fraction": "",
     "n_volumes": "6",
     "superpatch": '"[16,16,16]"',
     "patch_size": "",
