@@ -126,9 +126,8 @@ class BeamSearch:
         for number, threshold in zip(self.tokenizer.plan, calibration.thresholds, strict=True):
             logits, _ = self.decoder.step(self.tokens[..., -1])
             present = calibration.apply(logits[..., number] - logits[..., ABSENT])
-            self.tokens = torch.where(present >= (math.inf if threshold is None else threshold), number, ABSENT)[
-                ..., None
-            ]
+            least = math.inf if threshold is None else threshold
+            self.tokens = torch.where(present >= least, number, ABSENT)[..., None]
             probabilities.append(present[:, :1])
         return torch.cat(probabilities, dim=1)
 

@@ -28,7 +28,7 @@ class ReportLoss(nn.Module):
 
     def forward(self, logits: Tensor, tokens: Tensor) -> Tensor:
         """Loss of logits ``(B, T, V)`` for tokens ``(B, T)``, each of which stands behind the one that foretells it."""
-        plan, words = (slice(0, self.plan_length), slice(self.plan_length, None))
+        plan, words = slice(0, self.plan_length), slice(self.plan_length, None)
         loss = self.cross_entropy(logits[:, words], tokens[:, words])
         if self.plan_length:
             loss = loss + self.plan_weight * self.cross_entropy(logits[:, plan], tokens[:, plan])
