@@ -2,12 +2,11 @@
 
 from monai_mae_ext.handlers.average import WeightAverage
 from monai_mae_ext.handlers.calibrate import FitCalibration
+from monai_mae_ext.handlers.calibrate_reports import FitReportCalibration
 from monai_mae_ext.handlers.checkpoint import AtomicCheckpoint, LoadWeights
 from monai_mae_ext.handlers.classification_report import ClassificationReport
 from monai_mae_ext.handlers.collect import CollectOutputs
 from monai_mae_ext.handlers.early_stop import StopWithoutImprovement
-from monai_mae_ext.handlers.fit_familiarity import FitFamiliarity
-from monai_mae_ext.handlers.fit_plan import FitPlan
 from monai_mae_ext.handlers.guard import NonFiniteGuard
 from monai_mae_ext.handlers.health import LearningHealth
 from monai_mae_ext.handlers.history import History
@@ -34,8 +33,7 @@ __all__ = [
     "CollectOutputs",
     "EpochSeed",
     "FitCalibration",
-    "FitFamiliarity",
-    "FitPlan",
+    "FitReportCalibration",
     "History",
     "LearningHealth",
     "LoadWeights",

@@ -91,7 +91,7 @@ class ReportEvaluation:
         summary["shuffled"] = scores_of([generated[n] for n in ours], [references[n] for n in others])
         summary["constant"] = {"report": readable_report(constant)} | scores_of([constant] * len(generated), references)
         summary["constant_finding_f1"] = best_constant_f1(truly)
-        summary["plan_calibration_error"] = self.judge_plans(references, findings)
+        summary["plan_calibration_error"] = self.judge_plans(truly, findings)
         with atomic_write(self.output_dir / "evaluation.json") as path:
             path.write_text(json.dumps(summary, indent=4) + "\n")
         write_rows(self.output_dir / "per_finding.csv", findings)
@@ -99,10 +99,13 @@ class ReportEvaluation:
         write_rows(self.output_dir / "per_image.csv", readable)
         self.log(summary, findings)
 
-    def judge_plans(self, references: list[str], rows: list[dict[str, Any]]) -> float | None:
-        """Add the AUC of the plan's probabilities to the ``rows`` of findings; their calibration error, if any."""
+    def judge_plans(self, truly: np.ndarray, rows: list[dict[str, Any]]) -> float | None:
+        """Add the AUC of the plan's probabilities to the ``rows`` of findings; their calibration error, if any.
+
+        ``truly (N, L)`` tells which of ``MENTIONED`` the references mention.
+        """
         names, planned = self.tokenizer.findings, torch.cat(self.plans).numpy()
-        truly = np.array([find_mentions(text, names) for text in references])
+        truly = truly[:, [list(MENTIONED).index(name) for name in names]]
         scores = [roc_auc(*columns) for columns in zip(planned.T, truly.T, strict=True)]
         aucs = {name: None if math.isnan(auc) else auc for name, auc in zip(names, scores, strict=True)}
         for row in rows:

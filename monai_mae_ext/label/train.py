@@ -168,10 +168,8 @@ class ClassificationTraining(BundleTraining):
 
     def others(self, config: Mapping[str, Any], validation: Items) -> dict[str, Any]:
         """Too few films tell neither thresholds nor what is familiar: no calibration then."""
-        if len(validation) >= FILMS_TO_CALIBRATE:
-            return {}
-        steps = [step for step in config["run"] if "@calibrate" not in step and "require_films" not in step]
-        return {"run": steps}
+        only_train = {"run": ["$monai_mae_ext.bundle.start_bundle()", "$@train#trainer.run()"]}
+        return {} if len(validation) >= FILMS_TO_CALIBRATE else only_train
 
     def deliver(self, trained: Path) -> None:
         """What was fitted to older weights goes, also where nothing new was fitted."""

@@ -19,7 +19,7 @@ from monai_mae_ext.reports.mentions import MENTIONED, find_mentions
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["ABSENT", "BEGIN", "END", "PADDING", "SPECIAL", "ReportTokenizer"]
+__all__ = ["ABSENT", "BEGIN", "END", "PADDING", "ReportTokenizer"]
 
 PADDING, BEGIN, END, UNKNOWN, ABSENT = range(5)
 SPECIAL = ("<pad>", "<begin>", "<end>", "<unknown>", "<absent>")

@@ -14,7 +14,7 @@ from PIL import Image
 from monai_mae_ext.data import report_datalist
 from monai_mae_ext.familiarity import Familiarity
 from monai_mae_ext.handlers.history import read_history
-from monai_mae_ext.handlers.report_evaluation import ReportEvaluation, another_patients, best_constant_f1
+from monai_mae_ext.handlers.report_evaluation import ReportEvaluation, another_patients, best_constant_f1, mentions_of
 from monai_mae_ext.metrics import Calibration, bleu
 from monai_mae_ext.networks import MaskedAutoencoder, save_encoder
 from monai_mae_ext.reports import MENTIONED, ReportTokenizer, clean_report
@@ -155,7 +155,9 @@ def test_plans_are_judged_by_their_probabilities() -> None:
     tokenizer = ReportTokenizer.fit(["a mass .", "an effusion ."] * 3, 20)
     evaluation, rows = ReportEvaluation(".", ".", tokenizer), [{"finding": "Mass"}, {"finding": "all"}]
     evaluation.plans = [torch.tensor([[0.2, 0.8], [0.4, 0.6]]), torch.tensor([[0.4, 0.7]])]  # of effusion and mass
-    assert evaluation.judge_plans(["a mass .", "clear .", "clear ."], rows) == pytest.approx(2.5 / 6, rel=1e-4)
+    assert evaluation.judge_plans(mentions_of(["a mass .", "clear .", "clear ."]), rows) == pytest.approx(
+        2.5 / 6, rel=1e-4
+    )
     assert rows == [{"finding": "Mass", "auc": 1.0}, {"finding": "all", "auc": None}]
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import torch
 
-from monai_mae_ext.handlers import FitPlan
+from monai_mae_ext.handlers import FitReportCalibration
 from monai_mae_ext.metrics import Calibration
 from monai_mae_ext.reports import ReportTokenizer
 
@@ -17,9 +17,9 @@ TOKENIZER = ReportTokenizer.fit(["a mass .", "an effusion .", "clear lungs ."] *
 def fit(path, probabilities, reports):
     """What a pass over one batch leaves."""
     tokens = torch.stack([TOKENIZER.encode(report, 8) for report in reports])
-    pred = SimpleNamespace(findings=torch.tensor(probabilities))
+    pred = SimpleNamespace(findings=torch.tensor(probabilities), features=torch.randn(len(reports), 4))
     state = SimpleNamespace(output={"pred": pred}, batch={"tokens": tokens})
-    engine, handler = SimpleNamespace(state=state, data_loader=None), FitPlan(path, TOKENIZER)
+    engine, handler = SimpleNamespace(state=state, data_loader=None), FitReportCalibration(path, TOKENIZER)
     for step in (handler.reset, handler.collect, handler.collect, handler.write):
         step(engine)
     return Calibration.load(path / "calibration.json", TOKENIZER.findings)
@@ -35,6 +35,6 @@ def test_the_threshold_is_that_of_the_best_f1(tmp_path):
 
 
 def test_reports_that_mention_nothing_are_said_to_calibrate_nothing(tmp_path, caplog):
-    found = fit(tmp_path, [[0.2, 0.3]], ["clear lungs ."])
+    found = fit(tmp_path, [[0.2, 0.3]] * 4, ["clear lungs ."] * 4)
     assert found == Calibration.neutral(TOKENIZER.findings) and "cannot calibrate the plan" in caplog.text
     assert json.loads((tmp_path / "calibration.json").read_text())["films"] == 0
