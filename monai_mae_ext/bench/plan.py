@@ -66,8 +66,9 @@ def plan(
     limit = memory_gib * GIB if memory_gib else total_memory(job.device)
     step_seconds = step(batch) if rate is None else flops * batch / (rate * share)
     steps_an_epoch = count // batch
-    cache = job.draws.item_bytes * count * job.cache_rate
-    room = limit - memory.start - (cache if job.caches_on_device else 0)
+    cached = count * (1.0 if job.caches_on_disk else job.cache_rate)
+    cache = job.draws.item_bytes * cached
+    room = limit - memory.start - (cache if job.caches_on_device and not job.caches_on_disk else 0)
     numbers = {
         "parameters": job.parameters,
         "items": count,
@@ -86,7 +87,9 @@ def plan(
         "load_seconds": job.draws.load_seconds,
         "draw_seconds": job.draws.draw_seconds,
         "cache_bytes": cache,
-        "fill_cache_seconds": job.draws.load_seconds * count * job.cache_rate / job.threads,
+        "caches_on_disk": job.caches_on_disk,
+        "fill_cache_seconds": job.draws.load_seconds * cached / job.threads,
+        "items_a_second": batch / step_seconds,
         "epoch_seconds": steps_an_epoch * step_seconds,
     }
     numbers["training_seconds"] = numbers["epoch_seconds"] * job.epochs
@@ -116,6 +119,7 @@ def report(numbers: dict[str, Any], name: str) -> str:
     n = numbers
     largest = {None: "as large as you like", 0: "none: a smaller cache_rate leaves more room"}
     fits = largest.get(n["largest_batch"], n["largest_batch"])
+    where, cores = "on disk" if n["caches_on_disk"] else "in memory", n["items_a_second"] * n["draw_seconds"]
     measured = ", ".join(f"{size}: {step['seconds']:.3g} s" for size, step in n["measured_steps"].items())
     rows = [
         ("network", f"{n['parameters']:,} parameters, {n['flops_an_item'] / 1e9:,.4g} GFLOP an item and step"),
@@ -123,7 +127,8 @@ def report(numbers: dict[str, Any], name: str) -> str:
         ("step", f"{n['step_seconds']:.3g} s for a batch of {n['batch_size']}, {n['step_bytes'] / MIB:,.0f} MiB"),
         ("largest batch", f"in {n['memory_limit'] / GIB:.1f} GiB, with the cache: {fits}"),
         ("an item", f"{n['load_seconds'] * 1e3:.3g} ms to load, {n['draw_seconds'] * 1e3:.3g} ms to augment and mask"),
-        ("cache", f"{n['cache_bytes'] / GIB:,.2f} GiB, filled in {duration(n['fill_cache_seconds'])}"),
+        ("data", f"{n['items_a_second']:,.3g} items a second are wanted; {cores:.2g} cores augment and mask as many"),
+        ("cache", f"{n['cache_bytes'] / GIB:,.2f} GiB {where}, filled in {duration(n['fill_cache_seconds'])}"),
         ("epoch", f"{n['steps_an_epoch']:,} steps, {duration(n['epoch_seconds'])}"),
         ("training", f"{n['epochs']} epochs, {duration(n['training_seconds'])}, validation not counted"),
     ]  # fmt: skip

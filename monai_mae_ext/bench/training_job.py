@@ -97,6 +97,7 @@ class TrainingJob:
 
     Attributes:
         items, batch_size, epochs, cache_rate, threads: of the whole training; ``threads`` fill the cache.
+        caches_on_disk: whether all scans are kept there, and none in memory.
         draws: its scans.
     """
 
@@ -109,7 +110,8 @@ class TrainingJob:
         self.parser.read_meta(folder / "configs" / "metadata.json")
         self.parser.update({"bundle_root": str(folder)} | dict(overrides))
         self.cache_rate = float(self.parsed("cache_rate"))
-        if self.parsed("cache_dir") is not None:
+        self.caches_on_disk = self.parsed("cache_dir") is not None
+        if self.caches_on_disk:
             self.disk = TemporaryDirectory()  # an empty one: a scan is to be loaded, and what is left to be removed
             self.cache_rate = 0.0
             self.parser.update({"cache_dir": self.disk.name})

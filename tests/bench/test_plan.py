@@ -56,14 +56,18 @@ def test_another_machine_and_another_memory_change_what_depends_on_them(films: P
     here = plan(str(BUNDLES / name), [str(TINY[name])], **keys)
     fast = plan(str(BUNDLES / name), [str(TINY[name])], rate=1e18, **keys)
     assert fast["step_seconds"] < here["step_seconds"] / 100
+    assert fast["items_a_second"] > here["items_a_second"] * 100
     assert here["memory_limit"] == 8 * GIB
 
 
-def test_a_training_from_disk_is_planned_as_one_and_leaves_nothing_there(films: Path, tmp_path: Path) -> None:
+def test_a_training_from_disk_is_planned_as_one_and_leaves_nothing_there(films: Path, tmp_path: Path, capsys) -> None:
     name = "cxr_mae_pretraining"
     keys = {"dataset_dir": str(films), "cache_dir": str(tmp_path / "cache")}
     numbers = plan(str(BUNDLES / name), [str(TINY[name])], seconds=0, **keys)
-    assert numbers["cache_bytes"] == 0 and not list(tmp_path.iterdir())
+    assert numbers["caches_on_disk"] and not list(tmp_path.iterdir())
+    assert numbers["cache_bytes"] == numbers["item_bytes"] * numbers["items"]
+    assert numbers["fill_cache_seconds"] > 0
+    assert "GiB on disk" in capsys.readouterr().out
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
