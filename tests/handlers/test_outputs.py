@@ -89,10 +89,14 @@ def test_saved_reconstructions_keep_the_visible_pixels(make_evaluator, tmp_path:
 
 def test_pictures_are_named_after_their_films(tmp_path: Path) -> None:
     def name(source: str) -> str:
-        return picture_path(tmp_path, f"data/{source}", "data", "panel").relative_to(tmp_path).as_posix()
+        return picture_path(Path("out"), str(tmp_path / source), tmp_path, "panel").relative_to("out").as_posix()
 
     assert name("a/film.v2.dcm") == "a/film.v2_panel.png"
     assert name("1.2.840.17") == "1.2.840.17_panel.png", "1.2.840.18 is another film"
+    for film in ("one.dcm", "one.png", "two.PNG"):
+        (tmp_path / film).touch()
+    assert [name("one.dcm"), name("one.png")] == ["one.dcm_panel.png", "one.png_panel.png"], "neither is overwritten"
+    assert name("two.PNG") == "two_panel.png"
 
 
 def test_scores_come_as_a_summary_and_a_row_an_image(make_evaluator, tmp_path: Path) -> None:
