@@ -51,13 +51,15 @@ quickstart-cxr: $(INSTALLED)
 
 REP := bundles/cxr_report_generation
 REP_RUN := runs/report
+# The sizes of the generator's quick.json, which are smaller than those of pre-training's.
+REP_ENCODER := --network_def\#hidden_size 128 --network_def\#mlp_dim 512 --network_def\#num_layers 4 --network_def\#num_heads 4
 REP_ARGS := --bundle_root $(REP) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/models
 
 quickstart-report: $(INSTALLED)
-	$(PY) -m monai_mae_ext phantoms --out_dir $(REP_RUN)/films --n_films 800 --size 160
-	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" --bundle_root $(CXR) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/pretraining/models --output_dir $(REP_RUN)/pretraining/train --epochs 12 --warmup_epochs 2 --val_interval 6
+	$(PY) -m monai_mae_ext phantoms --out_dir $(REP_RUN)/films --n_films 1000 --size 160
+	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" --bundle_root $(CXR) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/pretraining/models --output_dir $(REP_RUN)/pretraining/train --epochs 12 --warmup_epochs 2 --val_interval 6 $(REP_ENCODER)
 	$(PY) -m monai_mae_ext export --ckpt_dir $(REP_RUN)/pretraining/models --out $(REP_RUN)/encoder.safetensors
-	$(PY) -m monai.bundle run training --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json']" $(REP_ARGS) --output_dir $(REP_RUN)/train --pretrained $(REP_RUN)/encoder.safetensors --epochs 20
+	$(PY) -m monai.bundle run training --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json']" $(REP_ARGS) --output_dir $(REP_RUN)/train --pretrained $(REP_RUN)/encoder.safetensors --epochs 24
 	$(PY) -m monai.bundle run evaluating --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json','$(REP)/configs/evaluate.json']" $(REP_ARGS) --output_dir $(REP_RUN)/evaluate
 	$(PY) -m monai.bundle run inferring --config_file "['$(REP)/configs/inference.json','$(REP)/configs/quick.json']" $(REP_ARGS) --section test --output_dir $(REP_RUN)/reports --refuse_unfamiliar False
 	@echo "reports           $(REP_RUN)/reports: reports.csv, what cross attention looked at in images/"
