@@ -39,7 +39,7 @@ MAE, GENERATOR = "bundles/cxr_mae_pretraining", "bundles/cxr_report_generation"
 SEEDS = (0, 1, 2)
 ARMS = ("scratch", "self-pretrained")
 FRACTIONS = (0.1, 1.0)
-ENCODER_LRS = (0.00025, 0.0005)
+ENCODER_LRS = (0.00025, 0.0005, 0.001)
 N_FILMS, SIZE = 3000, 160
 ENCODER: dict[str, Any] = {
     "network_def#hidden_size": 128,
@@ -48,8 +48,8 @@ ENCODER: dict[str, Any] = {
     "network_def#num_heads": 4,
 }
 PRETRAINING: dict[str, Any] = ENCODER | {"normalize_targets": True}
-FINE_TUNING: dict[str, Any] = ENCODER | {"network_def#text_width": 128, "network_def#text_heads": 4}
-"""Overrides of the bundles' quick.json: a third of its arithmetic."""
+FINE_TUNING = ENCODER
+"""Overrides of the bundles' quick.json: both have the sizes of the generator's."""
 VALIDATIONS = 10
 
 
