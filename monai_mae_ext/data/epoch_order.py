@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
 from monai.data import DistributedSampler
-from monai.data.utils import set_rnd
+from monai.transforms import Randomizable, Transform
 
 from monai_mae_ext.errors import UserError
 
@@ -65,9 +65,28 @@ class SeededDraws:
     """Set by ``EpochSeed``; None leaves the draws as they come."""
 
     def seed_draws(self, index: int) -> None:
-        """Seed the random transforms for an item."""
+        """Seed the random transforms for an item: the generators they have, where MONAI's ``set_rnd`` makes new ones,
+        which for a dozen transforms takes longer than all that they do.
+        """
         if self.epoch_seed is not None:
-            set_rnd(self.transform, seed_from(self.epoch_seed, index))
+            generators = list(generators_of(self.transform))
+            seeds = np.random.SeedSequence((self.epoch_seed, index)).generate_state(len(generators))
+            for generator, seed in zip(generators, seeds, strict=True):
+                generator.seed(seed)
+
+
+def generators_of(transform: Any) -> Iterator[np.random.RandomState]:
+    """The generators of a transform and of all inside it."""
+    if isinstance(transform, list | tuple):
+        for one in transform:
+            yield from generators_of(one)
+    elif isinstance(transform, Transform | Randomizable):
+        if isinstance(transform, Randomizable):
+            if "R" not in vars(transform):
+                transform.R = np.random.RandomState()  # that of the class belongs to all
+            yield transform.R
+        for inner in vars(transform).values():
+            yield from generators_of(inner)
 
 
 def seed_from(*numbers: int) -> int:

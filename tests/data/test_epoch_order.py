@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import DataLoader
-from monai.transforms import Compose, RandGaussianNoised
+from monai.transforms import Compose, OneOf, RandGaussianNoised
 
 from monai_mae_ext.data import EpochSampler, SkippingDataset, TolerantCacheDataset, epoch_order, local_batch_size
 from monai_mae_ext.errors import UserError
@@ -76,6 +76,18 @@ def test_what_is_drawn_for_an_item_does_not_depend_on_who_prepares_it_when(cache
     assert len({tuple(item["visible"].tolist()) for item in forwards}) > 1, "items differ"
     dataset.epoch_seed = 2
     assert any(not torch.equal(dataset[number]["visible"], forwards[number]["visible"]) for number in range(6))
+
+
+def test_every_transform_draws_for_itself_also_inside_others() -> None:
+    noise = [RandGaussianNoised("image", prob=1.0) for _ in range(2)]
+    transform = Compose([noise[0], OneOf([noise[1], RandGaussianNoised("image", prob=1.0)])])
+    dataset = TolerantCacheDataset([{"image": torch.zeros(1, 8, 8)}], transform, progress=False)
+    dataset.epoch_seed = 1
+    dataset.seed_draws(0)
+    drawn = [one.rand_gaussian_noise.R.random() for one in noise]
+    assert drawn[0] != drawn[1]
+    dataset.seed_draws(0)
+    assert [one.rand_gaussian_noise.R.random() for one in noise] == drawn
 
 
 def test_a_file_left_out_does_not_change_what_is_drawn_for_others() -> None:
