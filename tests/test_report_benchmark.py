@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import report_generation
 
-NETWORK = {f"network_def#{name}": size for name, size in (("hidden_size", 48), ("mlp_dim", 96), ("num_heads", 4))}
+SIZES = {"hidden_size": 48, "mlp_dim": 96, "num_layers": 2, "num_heads": 4}
+NETWORK = {f"network_def#{name}": size for name, size in SIZES.items()}
 SMALL = {"batch_size": 4, "image_size": 64} | NETWORK
 pytestmark = [pytest.mark.bundle, pytest.mark.usefixtures("forked_bundles")]
 
