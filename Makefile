@@ -109,11 +109,11 @@ test: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_OPTIONS)
+	$(PY) -m pytest $(PYTEST_OPTIONS)
 
 test-clinic: $(INSTALLED)
 	PYTHON=$(PYTHON) tests/clinic/setup.sh
-	OMP_NUM_THREADS=1 $(CLINIC_PY) -m pytest $(PYTEST_OPTIONS) tests/clinic tests/label
+	$(CLINIC_PY) -m pytest $(PYTEST_OPTIONS) tests/clinic tests/label
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

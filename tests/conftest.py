@@ -10,6 +10,8 @@ from typing import IO, Any
 
 import pytest
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is there: behind threads of OpenMP a fork waits for ever
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The pages of the docs first, which take longest, and the small tests last, so that the workers end alike."""

@@ -68,7 +68,7 @@ def plan(
     steps_an_epoch = count // batch
     cached = count * (1.0 if job.caches_on_disk else job.cache_rate)
     cache = job.draws.item_bytes * cached
-    room = limit - memory.start - (cache if job.caches_on_device and not job.caches_on_disk else 0)
+    room = limit - memory.start - (cache if job.caches_on_device else 0)
     numbers = {
         "parameters": job.parameters,
         "items": count,

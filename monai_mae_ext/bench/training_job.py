@@ -135,7 +135,7 @@ class TrainingJob:
     @property
     def caches_on_device(self) -> bool:
         """Whether the cache takes memory from the training."""
-        return all(
+        return not self.caches_on_disk and all(
             value.device.type == self.device.type
             for scan in self.draws.scans for value in scan.values() if isinstance(value, Tensor)
         )  # fmt: skip

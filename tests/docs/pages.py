@@ -48,6 +48,7 @@ SMALLER = {
     "batch_size": "4",
     "validation_fraction": "",
     "rounds": "1",
+    "seconds": "0",
     "patients": "2",
     "spacing": "",
     "spacings": "[10]",

@@ -37,7 +37,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE}
+        environment = os.environ | {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE}
         environment |= {"NO_PROXY": "127.0.0.1", "PYTHONPATH": os.getcwd()} | self.own
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
