@@ -57,7 +57,7 @@ REP_ARGS := --bundle_root $(REP) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP
 
 quickstart-report: $(INSTALLED)
 	$(PY) -m monai_mae_ext phantoms --out_dir $(REP_RUN)/films --n_films 1000 --size 160
-	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" --bundle_root $(CXR) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/pretraining/models --output_dir $(REP_RUN)/pretraining/train --epochs 12 --warmup_epochs 2 --val_interval 6 $(REP_ENCODER)
+	$(PY) -m monai.bundle run training --config_file "['$(CXR)/configs/train.json','$(CXR)/configs/quick.json']" --bundle_root $(CXR) --dataset_dir $(REP_RUN)/films --ckpt_dir $(REP_RUN)/pretraining/models --output_dir $(REP_RUN)/pretraining/train --epochs 24 --warmup_epochs 3 --val_interval 6 $(REP_ENCODER)
 	$(PY) -m monai_mae_ext export --ckpt_dir $(REP_RUN)/pretraining/models --out $(REP_RUN)/encoder.safetensors
 	$(PY) -m monai.bundle run training --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json']" $(REP_ARGS) --output_dir $(REP_RUN)/train --pretrained $(REP_RUN)/encoder.safetensors --epochs 24
 	$(PY) -m monai.bundle run evaluating --config_file "['$(REP)/configs/train.json','$(REP)/configs/quick.json','$(REP)/configs/evaluate.json']" $(REP_ARGS) --output_dir $(REP_RUN)/evaluate

@@ -29,6 +29,15 @@ def count_flops(case: Case, arm: str) -> int:
 def matmul_flops_per_second(
     device: torch.device, size: int = 2048, repeats: int = 8, dtype: torch.dtype = torch.float32
 ) -> float:
-    """The best rate of ``repeats`` products of two ``size x size`` matrices, with torch's current threads."""
+    """The rate of ``repeats`` products of two ``size x size`` matrices, one after another, with torch's threads.
+
+    Sustained, not the best of them: a machine whose speed wavers does not reach its best over a whole step either.
+    """
     matrix = torch.rand(size, size, device=device).to(dtype)
-    return 2 * size**3 / min(seconds(lambda: matrix @ matrix, device) for _ in range(repeats))
+    matrix @ matrix
+
+    def products() -> None:
+        for _ in range(repeats):
+            matrix @ matrix
+
+    return 2 * size**3 * repeats / seconds(products, device)

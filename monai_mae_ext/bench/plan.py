@@ -34,8 +34,8 @@ def plan(
     """Print what a bundle's training will cost, from a few of its own steps on a few of its own scans.
 
     Steps of batches of 2, 4, 8 and so on items are timed, their data included, until ``seconds`` have passed or the
-    batch is as large as the bundle's; what a larger batch costs is read off the straight line that fits them best. The
-    same for memory.
+    batch is as large as the bundle's. What a larger batch takes follows from the last of them: all but the optimiser's
+    part grows with the batch. Its memory is read off the straight line that fits them best.
 
     Args:
         bundle: its folder.
@@ -44,7 +44,7 @@ def plan(
         memory_gib: plan for so much memory (default: the GPU's, or this machine's).
         rate: plan for a machine that does so many FLOP/s in matrix products, reaches the share of them that this one
             does, and never waits for data: a guess, where only a measurement there tells.
-        seconds: to measure.
+        seconds: to measure, or as long as two steps of two batch sizes take.
         json: file to write the numbers to.
         overrides: of the bundle's keys, such as ``dataset_dir`` and ``batch_size``.
 
@@ -58,13 +58,13 @@ def plan(
     count = items or job.items
     batch = min(job.batch_size, count)
     steps = job.measure(seconds, batch)
-    step = Line.through({size: took for size, (took, _) in steps.items()})
-    memory = Line.through({size: peak for size, (_, peak) in steps.items()})
+    nearest = [step for step in steps if step.size <= batch][-1]
+    memory = Line.through({step.size: step.bytes for step in steps})
     flops = job.flops_an_item()
     here = matmul_flops_per_second(job.device, dtype=job.dtype)
-    share = flops * max(steps) / steps[max(steps)][0] / here
+    share = flops * nearest.size / nearest.seconds / here
     limit = memory_gib * GIB if memory_gib else total_memory(job.device)
-    step_seconds = step(batch) if rate is None else flops * batch / (rate * share)
+    step_seconds = nearest.seconds_of(batch) if rate is None else flops * batch / (rate * share)
     steps_an_epoch = count // batch
     cached = count * (1.0 if job.caches_on_disk else job.cache_rate)
     cache = job.draws.item_bytes * cached
@@ -78,7 +78,7 @@ def plan(
         "flops_an_item": flops,
         "matmul_flops_per_second": here,
         "flops_share": share,
-        "measured_steps": {size: {"seconds": took, "bytes": peak} for size, (took, peak) in steps.items()},
+        "measured_steps": [step._asdict() for step in steps],
         "step_seconds": step_seconds,
         "step_bytes": memory(batch),
         "memory_limit": limit,
@@ -120,7 +120,7 @@ def report(numbers: dict[str, Any], name: str) -> str:
     largest = {None: "as large as you like", 0: "none: a smaller cache_rate leaves more room"}
     fits = largest.get(n["largest_batch"], n["largest_batch"])
     where, cores = "on disk" if n["caches_on_disk"] else "in memory", n["items_a_second"] * n["draw_seconds"]
-    measured = ", ".join(f"{size}: {step['seconds']:.3g} s" for size, step in n["measured_steps"].items())
+    measured = ", ".join(f"{step['size']}: {step['seconds']:.3g} s" for step in n["measured_steps"])
     rows = [
         ("network", f"{n['parameters']:,} parameters, {n['flops_an_item'] / 1e9:,.4g} GFLOP an item and step"),
         ("measured steps", f"of batches of {measured}; {n['flops_share']:.0%} of the matrix-product rate"),

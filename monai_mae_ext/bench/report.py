@@ -17,23 +17,25 @@ HEADER = ROW.format("case", "arm", "median s", "min - max s", "speedup", "peak M
 
 @dataclass
 class Measurement:
-    """What one arm did: seconds of its training steps, one entry a round, and its peak memory in MiB."""
+    """What one arm did: seconds of its training steps, and the machine's FLOP/s in matrix products right before and
+    after each, one entry a round; and the arm's peak memory in MiB."""
 
     seconds: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
     peak_mib: float = 0.0
 
 
-def summarize(arm: Measurement, baseline: Measurement, flops: int, matmul_flops_per_second: float) -> dict[str, float]:
+def summarize(arm: Measurement, baseline: Measurement, flops: int) -> dict[str, float]:
     """Numbers of one arm.
 
     Args:
         arm, baseline: the arm and the one to compare with, rounds in the same order.
         flops: floating-point operations of one step.
-        matmul_flops_per_second: what the machine reaches in matrix products.
 
     Returns:
         ``seconds`` (median), ``seconds_min``, ``seconds_max``, ``peak_mib``, ``speedup`` (median over rounds, baseline
-        over arm), ``memory_ratio`` (arm over baseline) and ``flops_share`` (achieved rate over the machine's).
+        over arm), ``memory_ratio`` (arm over baseline) and ``flops_share`` (median over rounds, achieved rate over the
+        machine's).
     """
     return {
         "seconds": median(arm.seconds),
@@ -42,7 +44,7 @@ def summarize(arm: Measurement, baseline: Measurement, flops: int, matmul_flops_
         "peak_mib": arm.peak_mib,
         "speedup": median(theirs / ours for theirs, ours in zip(baseline.seconds, arm.seconds, strict=True)),
         "memory_ratio": arm.peak_mib / baseline.peak_mib,
-        "flops_share": flops / median(arm.seconds) / matmul_flops_per_second,
+        "flops_share": median(flops / took / rate for took, rate in zip(arm.seconds, arm.rates, strict=True)),
     }
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from monai_mae_ext.bench.arm import ArmProcess
 from monai_mae_ext.bench.cases import ARMS, CASES
-from monai_mae_ext.bench.flops import count_flops
+from monai_mae_ext.bench.flops import count_flops, matmul_flops_per_second
 from monai_mae_ext.bench.machine import describe_machine
 from monai_mae_ext.bench.report import Measurement, format_report, summarize
 from monai_mae_ext.errors import UserError
@@ -35,7 +35,8 @@ def bench(
     tokens predicted), with the same sizes, optimiser and float32 arithmetic. They take turns, each in a process of its
     own. The table has, for one step (forward, loss, backward, AdamW): the median time with its spread; the speedup, a
     median over rounds of MONAI's time over the arm's; the peak memory above the imported interpreter, in MiB and
-    relative to MONAI's; the share of the machine's own float32 matrix-product rate that the step reaches.
+    relative to MONAI's; the share that the step reaches of the machine's own rate of float32 matrix products, which is
+    measured right before and after it (median over rounds).
 
     Args:
         cases: names out of ``cxr_224`` and ``cxr_512`` (ViT-B), ``mri_96`` (ViT-B on tokens of 16 voxels), ``cxr_1280``
@@ -60,7 +61,7 @@ def bench(
     machine = describe_machine(torch.device(device))
     with tqdm(total=len(names) * len(ARMS) * (rounds + 1), unit="step") as progress:
         measured = {name: measure(name, rounds, torch.device(device), progress) for name in names}
-    report = {"machine": machine, "cases": [describe_case(name, measured[name], machine) for name in names]}
+    report = {"machine": machine, "cases": [describe_case(name, measured[name]) for name in names]}
     print(format_report(report))
     if json is not None:
         with atomic_write(json) as temporary:
@@ -76,20 +77,23 @@ def measure(case: str, rounds: int, device: torch.device, progress: tqdm) -> dic
             progress.set_description(f"{case} {arm}")
             processes[arm] = stack.enter_context(ArmProcess(case, arm, device))
             progress.update()
+        before = matmul_flops_per_second(device)
         for _ in range(rounds):
             for arm in ARMS:
                 progress.set_description(f"{case} {arm}")
                 seconds, measured[arm].peak_mib = processes[arm].step()
+                after = matmul_flops_per_second(device)
                 measured[arm].seconds.append(seconds)
+                measured[arm].rates.append((before + after) / 2)
+                before = after
                 progress.update()
     return measured
 
 
-def describe_case(case: str, measured: Mapping[str, Measurement], machine: Mapping[str, Any]) -> dict[str, Any]:
+def describe_case(case: str, measured: Mapping[str, Measurement]) -> dict[str, Any]:
     """The JSON object of one case."""
-    baseline, rate = measured["monai"], machine["matmul_flops_per_second"]
     arms = [
-        {"arm": arm} | summarize(measurement, baseline, count_flops(CASES[case], arm), rate)
+        {"arm": arm} | summarize(measurement, measured["monai"], count_flops(CASES[case], arm))
         for arm, measurement in measured.items()
     ]
     return {"case": case, "arms": arms}

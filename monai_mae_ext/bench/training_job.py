@@ -17,7 +17,7 @@ import torch
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 from monai.data import list_data_collate
-from monai.engines import SupervisedTrainer
+from monai.engines import IterationEvents, SupervisedTrainer
 from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -34,7 +34,8 @@ from monai_mae_ext.overlays import overlay_paths
 __all__ = ["Line", "TrainingJob"]
 
 STEPS = 8
-"""Of each batch size; the first warms up."""
+"""Of each batch size, unless time runs out; the first warms up."""
+FEWEST_STEPS = 2
 SCANS = 8
 """That stand for all."""
 
@@ -54,6 +55,22 @@ class Line(NamedTuple):
 
     def __call__(self, size: int) -> float:
         return self.start + self.slope * size
+
+
+class Step(NamedTuple):
+    """What one of a batch of ``size`` costs: seconds, those of the optimiser among them, and peak memory in bytes."""
+
+    size: int
+    seconds: float
+    optimizer_seconds: float
+    bytes: float
+
+    def seconds_of(self, size: int) -> float:
+        """What one of another size takes: all but the optimiser's part grows with the batch.
+
+        Two measured sizes would not tell what is fixed: their difference is mostly noise.
+        """
+        return self.optimizer_seconds + (self.seconds - self.optimizer_seconds) * size / self.size
 
 
 class Draws(Dataset):
@@ -144,48 +161,55 @@ class TrainingJob:
     def parameters(self) -> int:
         return sum(weight.numel() for weight in self.parsed("network").parameters())
 
-    def measure(self, seconds: float, batch_size: int) -> dict[int, tuple[float, float]]:
-        """Seconds of a step and peak memory in bytes, by batch size: 2 (some networks need two), 4 and so on.
+    def measure(self, seconds: float, batch_size: int) -> list[Step]:
+        """Steps of batches of 2 (some networks need two), 4 and so on, the last of ``batch_size`` if time is enough.
 
-        The last size is ``batch_size``, if time and memory are enough. There are two sizes at least; for a
-        ``batch_size`` of 1 these are 1 and 2.
+        There are two sizes at least, as far as memory goes, and two steps of each; for a ``batch_size`` of 1 these are
+        1 and 2.
 
         Raises:
             UserError: if memory is not enough for these.
         """
         deadline, size = time.perf_counter() + seconds, min(2, batch_size)
         largest = max(batch_size, 2 * size)
-        steps: dict[int, tuple[float, float]] = {}
+        steps: list[Step] = []
         while True:
-            reset_peak(self.device)
             try:
-                took = self.time_steps(size)
+                steps.append(self.time_steps(size, deadline))
             except torch.OutOfMemoryError as error:
                 if len(steps) > 1:
                     return steps
                 raise UserError(f"a batch of {size} does not fit into memory: choose a smaller network") from error
-            steps[size] = took, peak_mib(self.device) * MIB
-            enough = size >= batch_size or time.perf_counter() + 2 * STEPS * took > deadline
+            following = 2 * FEWEST_STEPS * steps[-1].seconds
+            enough = size >= batch_size or time.perf_counter() + following > deadline
             if enough and len(steps) > 1:
                 return steps
             size = min(2 * size, largest)
 
-    def time_steps(self, size: int) -> float:
-        """Median seconds from the end of one iteration of the trainer to that of the next, data included."""
+    def time_steps(self, size: int, deadline: float) -> Step:
+        """Medians over iterations of the trainer, each from the end of the one before, data included."""
         names = ("network", "optimizer", "prepare_batch", "inferer", "amp", "amp_kwargs", "loss_function")
         parts = {name: self.parsed(f"train#trainer#{name}") for name in names}
         loader = PrefetchDataLoader(Subset(self.draws, range(size * STEPS)), batch_size=size)
-        ends: list[float] = []
+        backwards, optimized, ends = [], [], []
         trainer = SupervisedTrainer(self.device, 1, loader, **parts, train_handlers=[NonFiniteGuard()], decollate=False)
+        trainer.add_event_handler(IterationEvents.BACKWARD_COMPLETED, lambda: backwards.append(now(self.device)))
+        trainer.add_event_handler(IterationEvents.MODEL_COMPLETED, lambda: optimized.append(now(self.device)))
 
+        @trainer.on(Events.ITERATION_COMPLETED)
         def note(engine: SupervisedTrainer) -> None:
-            if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)
-            ends.append(time.perf_counter())
+            ends.append(now(self.device))
+            if len(ends) >= FEWEST_STEPS and ends[-1] > deadline:
+                engine.terminate()
 
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, note)
+        reset_peak(self.device)
         trainer.run()
-        return statistics.median(end - start for start, end in itertools.pairwise(ends))
+        return Step(
+            size,
+            statistics.median(end - start for start, end in itertools.pairwise(ends)),
+            statistics.median(end - start for start, end in zip(backwards[1:], optimized[1:], strict=True)),
+            peak_mib(self.device) * MIB,
+        )
 
     def flops_an_item(self) -> float:
         """Floating-point operations of a step in matrix products and convolutions, as ``count_flops`` counts them."""
@@ -196,6 +220,13 @@ class TrainingJob:
             prediction = meta(image, *(more[0] if more else ()))
             prediction.sum().backward()
         return counter.get_total_flops()
+
+
+def now(device: torch.device) -> float:
+    """Seconds of a clock, when a CUDA device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def size_of(scan: Any) -> int:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from contextlib import redirect_stdout
+from functools import partial
 from types import SimpleNamespace
 
 import fire
@@ -21,6 +23,7 @@ from monai_mae_ext.errors import UserError
 from tests.processes import FORKS
 
 CPU = torch.device("cpu")
+bench_run = sys.modules["monai_mae_ext.bench.run"]
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,7 @@ def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "bench.json"
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.setattr(arms, "multiprocessing", SimpleNamespace(get_context=lambda _: FORKS))
+        patch.setattr(bench_run, "matmul_flops_per_second", partial(matmul_flops_per_second, size=256))
         fire.Fire(VERBS, ["bench", "--cases", "['smoke']", "--json", str(path), "--rounds", "1"])
     assert "matrix products at" in printed.getvalue()
     return json.loads(path.read_text())
@@ -60,13 +64,13 @@ def test_table_has_a_line_an_arm_and_the_machine(report):
     assert report["machine"]["torch"] in lines[-1]
 
 
-def test_speedup_is_the_median_of_the_ratios_within_rounds():
-    monai = Measurement([4.0, 40.0, 4.0], peak_mib=100)
-    ours = Measurement([2.0, 10.0, 1.0], peak_mib=25)
-    numbers = summarize(ours, monai, flops=10, matmul_flops_per_second=20)
+def test_speedup_and_share_are_medians_of_the_ratios_within_rounds():
+    monai = Measurement([4.0, 40.0, 4.0], [20.0, 2.0, 20.0], peak_mib=100)
+    ours = Measurement([2.0, 10.0, 1.0], [10.0, 2.0, 50.0], peak_mib=25)
+    numbers = summarize(ours, monai, flops=10)
     assert numbers["speedup"] == 4.0  # of 2, 4 and 4; the medians' ratio would be 2
     assert (numbers["seconds"], numbers["seconds_min"], numbers["seconds_max"]) == (2.0, 1.0, 10.0)
-    assert numbers["memory_ratio"] == 0.25 and numbers["flops_share"] == 0.25
+    assert numbers["memory_ratio"] == 0.25 and numbers["flops_share"] == 0.5  # of .5, .5 and .2
 
 
 def block_flops(queries: int, context: int, width: int, mlp: int) -> int:

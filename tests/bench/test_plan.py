@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 
 from monai_mae_ext.bench import plan
 from monai_mae_ext.bench.plan import GIB, duration
-from monai_mae_ext.bench.training_job import Line
+from monai_mae_ext.bench.training_job import Line, Step
 from monai_mae_ext.errors import UserError
 from tests.bundles.conftest import BUNDLES
 from tests.docs.pages import TINY
@@ -43,7 +43,7 @@ def test_every_bundle_can_be_planned(name: str, request, tmp_path: Path, capsys)
     assert (numbers["items"], numbers["batch_size"], numbers["steps_an_epoch"]) == (1000, 4, 250)
     assert numbers["epoch_seconds"] == pytest.approx(250 * numbers["step_seconds"]) and numbers["step_seconds"] > 0
     assert numbers["training_seconds"] == pytest.approx(numbers["epochs"] * numbers["epoch_seconds"])
-    assert list(numbers["measured_steps"]) == [2, 4]
+    assert [step["size"] for step in numbers["measured_steps"]] == [2, 4]
     assert numbers["item_bytes"] > 0 and numbers["load_seconds"] > 0
     assert json.loads((tmp_path / "plan.json").read_text())["parameters"] == numbers["parameters"]
     assert f"{numbers['parameters']:,} parameters" in capsys.readouterr().out
@@ -73,6 +73,10 @@ def test_a_training_from_disk_is_planned_as_one_and_leaves_nothing_there(films: 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name a bundle's folder"):
         plan(str(tmp_path))
+
+
+def test_a_larger_batch_takes_more_of_all_but_the_optimizer() -> None:
+    assert Step(4, seconds=1.5, optimizer_seconds=0.5, bytes=0).seconds_of(64) == 0.5 + 16
 
 
 @given(start=st.floats(0, 10), slope=st.floats(0, 10))
