@@ -3,15 +3,18 @@
 Run from the top of the repository: python -m benchmarks.step_levers
 
 Steps of `bench`'s masked autoencoders, and of the organ segmenter with the sizes of its ``quick.json``; none of these
-levers changes a result beyond rounding. Both sides take turns in one process; memory is the peak of a side alone in
-a process of its own, above the imported interpreter.
+levers changes a result beyond rounding. Each side is in a process of its own, as in ``bench``, and they take turns;
+memory is the peak above the imported interpreter.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import fire
@@ -19,12 +22,10 @@ import torch
 from monai.bundle import ConfigParser
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.own_process import in_own_process
-from monai_mae_ext.bench.arm import load_lazy_parts
+from monai_mae_ext.bench.arm import ArmProcess
 from monai_mae_ext.bench.cases import CASES, TrainingStep
-from monai_mae_ext.bench.clock import seconds
 from monai_mae_ext.bench.machine import describe_machine, machine_line
-from monai_mae_ext.bench.memory import peak_mib, reset_peak
+from monai_mae_ext.host_memory import keep_freed_memory
 from monai_mae_ext.networks import MaskedAutoencoder
 
 CPU = torch.device("cpu")
@@ -53,6 +54,13 @@ def fused_attention(case: str, on: bool) -> Step:
             step()
 
     return call
+
+
+def kept_memory(films: str, on: bool) -> Step:
+    """Of so many films of 224 pixels."""
+    if on:
+        keep_freed_memory(CPU)
+    return TrainingStep(replace(CASES["cxr_224"], batch_size=int(films.split()[0])), "self", CPU)
 
 
 def checkpointing(case: str, on: bool) -> Step:
@@ -93,6 +101,8 @@ LEVERS = (
     Lever("fused attention", fused_attention, "cxr_224"),
     Lever("fused attention", fused_attention, "cxr_1280"),
     Lever("fused AdamW", fused_optimizer, "cxr_224"),
+    Lever("freed memory kept", kept_memory, "8 films of 224"),
+    Lever("freed memory kept", kept_memory, "32 films of 224"),
     Lever("gradient checkpointing", checkpointing, "cxr_224"),
     Lever("gradient checkpointing", checkpointing, "cxr_1280"),
     Lever("torch.compile", compiled, "cxr_224"),
@@ -102,35 +112,19 @@ LEVERS = (
 )
 
 
-def take_turns(lever: Lever, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of a step without and with the lever, after two of each to warm up."""
-    sides = [lever.build(lever.subject, on) for on in (False, True)]
-    turns = []
-    for _ in range(rounds + 2):
-        without, with_it = (seconds(step, CPU) for step in sides)
-        turns.append((without, with_it))
-    return turns[2:]
-
-
-def peak(lever: Lever, on: bool) -> float:
-    """MiB that two steps need."""
-    load_lazy_parts(CPU)
-    reset_peak(CPU)
-    imported = peak_mib(CPU)
-    step = lever.build(lever.subject, on)
-    for _ in range(2):
-        step()
-    return peak_mib(CPU) - imported
-
-
-def row_of(lever: Lever, turns: list[tuple[float, float]], memory: tuple[float, float]) -> str:
-    without, with_it = (statistics.median(side) for side in zip(*turns, strict=True))
-    ratios = [one / other for one, other in turns]
-    gain = f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
-    return (
-        f"| {lever.name} | {lever.subject} | {without:.2f} s | {with_it:.2f} s | {gain} | "
-        f"{memory[0]:,.0f} | {memory[1]:,.0f} |"
-    )
+def row_of(lever: Lever, rounds: int) -> str:
+    """Both sides in turns, after two steps of each to warm up: a line of the table."""
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(ArmProcess(lever.name, partial(lever.build, lever.subject, on), CPU))
+            for on in (False, True)
+        ]
+        turns = [[side.step() for side in sides] for _ in range(1 + rounds)][1:]
+    without, with_it = ([seconds for seconds, _ in steps] for steps in zip(*turns, strict=True))
+    ratios = [one / other for one, other in zip(without, with_it, strict=True)]
+    gain = f"{median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"
+    memory = " | ".join(f"{mib:,.0f}" for _, mib in turns[-1])
+    return f"| {lever.name} | {lever.subject} | {median(without):.2f} s | {median(with_it):.2f} s | {gain} | {memory} |"
 
 
 def main(rounds: int = 5) -> None:
@@ -138,9 +132,7 @@ def main(rounds: int = 5) -> None:
     print(machine_line(describe_machine(CPU)))
     print("| lever | step | without | with | speedup (min to max) | MiB without | MiB with |\n" + "|---" * 7 + "|")
     for lever in LEVERS:
-        turns = in_own_process(take_turns, lever, rounds)
-        memory = in_own_process(peak, lever, False), in_own_process(peak, lever, True)
-        print(row_of(lever, turns, memory), flush=True)
+        print(row_of(lever, rounds), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ import json
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import film_rate, performance, plan_check, step_levers
 from benchmarks.own_process import ProcessDied, in_own_process
 from benchmarks.self_pretraining import bundle
+from monai_mae_ext.bench import arm
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.handlers.history import read_history
+from tests.processes import FORKS
 
 PAGE = """# Page
 
@@ -103,10 +106,13 @@ def test_films_are_read_from_files_to_a_table(tmp_path: Path, films: Path, capsy
 
 
 def test_levers_are_compared_with_doing_without(monkeypatch, capsys) -> None:
-    builds = {lever.build for lever in step_levers.LEVERS} - {step_levers.compiled, step_levers.channels_last}
+    """The processes of both sides are forked from one that has imported MONAI."""
+    monkeypatch.setattr(arm, "multiprocessing", SimpleNamespace(get_context=lambda _: FORKS))
+    builds = (step_levers.fused_optimizer, step_levers.fused_attention, step_levers.checkpointing)
     levers = [step_levers.Lever(build.__name__, build, "smoke") for build in builds]
+    levers.append(step_levers.Lever("kept_memory", step_levers.kept_memory, "1 film"))
     monkeypatch.setattr(step_levers, "LEVERS", levers)
     step_levers.main(rounds=1)
     machine, *table = capsys.readouterr().out.splitlines()
     assert "matrix products" in machine and len(table) == 2 + len(levers)
-    assert all(re.match(r"\| \w+ \| smoke \| .* s \| .* s \| .*x \(.* to .*\) \|", line) for line in table[2:])
+    assert all(re.match(r"\| \w+ \| (smoke|1 film) \| .* s \| .* s \| .*x \(.* to .*\) \|", line) for line in table[2:])

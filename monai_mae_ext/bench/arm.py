@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 
 import torch
 from torch import nn
 
-from monai_mae_ext.bench.cases import CASES, TrainingStep
 from monai_mae_ext.bench.clock import seconds
 from monai_mae_ext.bench.memory import peak_mib, reset_peak
 from monai_mae_ext.errors import UserError
@@ -25,8 +25,8 @@ def load_lazy_parts(device: torch.device) -> None:
     optimizer.step()
 
 
-def serve(connection: Connection, case: str, arm: str, device: torch.device) -> None:
-    """Build the network, warm up, then take one training step per request until the connection closes.
+def serve(connection: Connection, build: Callable[[], Callable[[], object]], device: torch.device) -> None:
+    """Build what takes a step, warm up, then take one step per request until the connection closes.
 
     Sends ``(seconds, peak MiB above the imported interpreter)`` for the warm-up and for each step.
     """
@@ -34,7 +34,7 @@ def serve(connection: Connection, case: str, arm: str, device: torch.device) -> 
     load_lazy_parts(device)
     reset_peak(device)
     imported = peak_mib(device)
-    step = TrainingStep(CASES[case], arm, device)
+    step = build()
     try:
         while True:
             connection.send((seconds(step, device), peak_mib(device) - imported))
@@ -47,16 +47,16 @@ class ArmProcess:
     """Handle on the process of one arm; leave its ``with`` block to end it.
 
     Args:
-        case: a key of ``CASES``.
-        arm: one of ``ARMS``.
+        name: for an error.
+        build: returns what is called to take a step; runs in the process.
         device: where the network trains.
     """
 
-    def __init__(self, case: str, arm: str, device: torch.device) -> None:
-        self.name = f"{arm} of {case}"
+    def __init__(self, name: str, build: Callable[[], Callable[[], object]], device: torch.device) -> None:
+        self.name = name
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, case, arm, device), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, build, device), daemon=True)
         self.process.start()
         theirs.close()
         self.receive()

@@ -27,7 +27,7 @@ def plan(
     items: int | None = None,
     memory_gib: float | None = None,
     rate: float | None = None,
-    seconds: float = 10,
+    seconds: float = 30,
     json: str | Path | None = None,
     **overrides: Any,
 ) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_format
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from monai_mae_ext.bench.arm import ArmProcess
-from monai_mae_ext.bench.cases import ARMS, CASES
+from monai_mae_ext.bench.cases import ARMS, CASES, TrainingStep
 from monai_mae_ext.bench.flops import count_flops, matmul_flops_per_second
 from monai_mae_ext.bench.machine import describe_machine
 from monai_mae_ext.bench.report import Measurement, format_report, summarize
@@ -75,7 +76,8 @@ def measure(case: str, rounds: int, device: torch.device, progress: tqdm) -> dic
         processes: dict[str, ArmProcess] = {}
         for arm in ARMS:
             progress.set_description(f"{case} {arm}")
-            processes[arm] = stack.enter_context(ArmProcess(case, arm, device))
+            step = partial(TrainingStep, CASES[case], arm, device)
+            processes[arm] = stack.enter_context(ArmProcess(f"{arm} of {case}", step, device))
             progress.update()
         before = matmul_flops_per_second(device)
         for _ in range(rounds):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from monai_mae_ext.bench.memory import MIB, peak_mib, reset_peak
 from monai_mae_ext.data import PrefetchDataLoader, TolerantCacheDataset
-from monai_mae_ext.data.disk_cache import is_random
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.handlers import NonFiniteGuard
 from monai_mae_ext.overlays import overlay_paths
 
 __all__ = ["Line", "TrainingJob"]
 
-STEPS = 8
-"""Of each batch size, unless time runs out; the first warms up."""
-FEWEST_STEPS = 2
+STEPS, FEWEST_STEPS = 8, 2
+"""Of the largest batch, unless time runs out, and of each smaller one; the first warms up."""
 SCANS = 8
 """That stand for all."""
 
@@ -86,22 +84,20 @@ class Draws(Dataset):
     """
 
     def __init__(self, dataset: TolerantCacheDataset, cache_rate: float) -> None:
-        self.dataset, transform = dataset, dataset.transform
-        first = transform.get_index_of_first(is_random)
+        self.dataset = dataset
         started = time.perf_counter()
         self.scans = [dataset._load_cache_item(place) for place in range(min(SCANS, len(dataset)))]
         loaded = time.perf_counter()
-        self.draw = functools.partial(transform, start=first, threading=True)
-        for scan in self.scans:
-            self.draw(scan)
+        dataset._cache, dataset.cache_num, dataset.epoch_seed = self.scans, len(self.scans), 0
+        for place in range(len(self.scans)):
+            dataset[place]
         self.load_seconds = (loaded - started) / len(self.scans)
         self.draw_seconds = (time.perf_counter() - loaded) / len(self.scans)
         self.item_bytes = statistics.mean(size_of(scan) for scan in self.scans)
-        self.in_memory = cache_rate * len(self.scans)
+        dataset.cache_num = math.ceil(cache_rate * len(self.scans))
 
     def __getitem__(self, index: int) -> Any:
-        place = index % len(self.scans)
-        return self.draw(self.scans[place]) if place < self.in_memory else self.dataset[place]
+        return self.dataset[index % len(self.scans)]
 
 
 class TrainingJob:
@@ -175,18 +171,16 @@ class TrainingJob:
         steps: list[Step] = []
         while True:
             try:
-                steps.append(self.time_steps(size, deadline))
+                steps.append(self.time_steps(size, deadline, size >= batch_size))
             except torch.OutOfMemoryError as error:
                 if len(steps) > 1:
                     return steps
                 raise UserError(f"a batch of {size} does not fit into memory: choose a smaller network") from error
-            following = 2 * FEWEST_STEPS * steps[-1].seconds
-            enough = size >= batch_size or time.perf_counter() + following > deadline
-            if enough and len(steps) > 1:
+            if len(steps) > 1 and (size >= batch_size or not twice_fits(steps[-1].seconds, deadline)):
                 return steps
             size = min(2 * size, largest)
 
-    def time_steps(self, size: int, deadline: float) -> Step:
+    def time_steps(self, size: int, deadline: float, is_last: bool) -> Step:
         """Medians over iterations of the trainer, each from the end of the one before, data included."""
         names = ("network", "optimizer", "prepare_batch", "inferer", "amp", "amp_kwargs", "loss_function")
         parts = {name: self.parsed(f"train#trainer#{name}") for name in names}
@@ -199,8 +193,10 @@ class TrainingJob:
         @trainer.on(Events.ITERATION_COMPLETED)
         def note(engine: SupervisedTrainer) -> None:
             ends.append(now(self.device))
-            if len(ends) >= FEWEST_STEPS and ends[-1] > deadline:
-                engine.terminate()
+            if len(ends) >= FEWEST_STEPS:
+                goes_on = not is_last and twice_fits(ends[-1] - ends[-2], deadline)
+                if goes_on or ends[-1] > deadline:
+                    engine.terminate()
 
         reset_peak(self.device)
         trainer.run()
@@ -220,6 +216,11 @@ class TrainingJob:
             prediction = meta(image, *(more[0] if more else ()))
             prediction.sum().backward()
         return counter.get_total_flops()
+
+
+def twice_fits(seconds: float, deadline: float) -> bool:
+    """Whether there is time for a batch of twice the size of one whose steps take so long."""
+    return time.perf_counter() + 2 * FEWEST_STEPS * seconds < deadline
 
 
 def now(device: torch.device) -> float:

@@ -68,25 +68,34 @@ class SeededDraws:
         """Seed the random transforms for an item: the generators they have, where MONAI's ``set_rnd`` makes new ones,
         which for a dozen transforms takes longer than all that they do.
         """
-        if self.epoch_seed is not None:
-            generators = list(generators_of(self.transform))
-            seeds = np.random.SeedSequence((self.epoch_seed, index)).generate_state(len(generators))
-            for generator, seed in zip(generators, seeds, strict=True):
-                generator.seed(seed)
+        if self.epoch_seed is None:
+            return
+        transforms = self.randomizable_transforms()
+        seeds = np.random.SeedSequence((self.epoch_seed, index)).generate_state(len(transforms))
+        for transform, seed in zip(transforms, seeds, strict=True):
+            transform.R.seed(seed)
+
+    def randomizable_transforms(self) -> list[Randomizable]:
+        """Those of ``transform`` and inside it; looked for once, which takes a while."""
+        whose, found = vars(self).get("_randomizable", (None, []))
+        if whose is not self.transform:
+            found = list(randomizables_in(self.transform))
+            self._randomizable = self.transform, found
+        return found
 
 
-def generators_of(transform: Any) -> Iterator[np.random.RandomState]:
-    """The generators of a transform and of all inside it."""
+def randomizables_in(transform: Any) -> Iterator[Randomizable]:
+    """A transform and all inside it that draw, each with a generator of its own."""
     if isinstance(transform, list | tuple):
         for one in transform:
-            yield from generators_of(one)
+            yield from randomizables_in(one)
     elif isinstance(transform, Transform | Randomizable):
         if isinstance(transform, Randomizable):
             if "R" not in vars(transform):
                 transform.R = np.random.RandomState()  # that of the class belongs to all
-            yield transform.R
+            yield transform
         for inner in vars(transform).values():
-            yield from generators_of(inner)
+            yield from randomizables_in(inner)
 
 
 def seed_from(*numbers: int) -> int:
