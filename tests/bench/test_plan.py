@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from functools import partial
@@ -12,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from monai_mae_ext.bench import plan
 from monai_mae_ext.bench.plan import GIB, duration
-from monai_mae_ext.bench.training_job import Line, Step
+from monai_mae_ext.bench.training_job import Line, Step, TrainingJob
 from monai_mae_ext.errors import UserError
 from tests.bundles.conftest import BUNDLES
 from tests.docs.pages import TINY
@@ -68,6 +69,17 @@ def test_a_training_from_disk_is_planned_as_one_and_leaves_nothing_there(films: 
     assert numbers["cache_bytes"] == numbers["item_bytes"] * numbers["items"]
     assert numbers["fill_cache_seconds"] > 0
     assert "GiB on disk" in capsys.readouterr().out
+
+
+def test_most_steps_are_those_of_the_largest_batch(films: Path) -> None:
+    name = "cxr_mae_pretraining"
+    job = TrainingJob(BUNDLES / name, [str(TINY[name])], {"dataset_dir": str(films)})
+    count = itertools.count()
+    job.parsed("train#trainer#optimizer").register_step_post_hook(lambda *_: next(count))
+    for seconds, expected in ((0, {2: 2, 4: 2}), (600, {2: 2, 4: 2, 8: 8})):
+        before = next(count)
+        assert [step.size for step in job.measure(seconds, batch_size=8)] == list(expected)
+        assert next(count) - before - 1 == sum(expected.values())
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
