@@ -63,6 +63,7 @@ class SeededDraws:
     transform: Any
     epoch_seed: int | None = None
     """Set by ``EpochSeed``; None leaves the draws as they come."""
+    _randomizable: tuple[Any, list[Randomizable]] = (None, [])
 
     def seed_draws(self, index: int) -> None:
         """Seed the random transforms for an item: the generators they have, where MONAI's ``set_rnd`` makes new ones,
@@ -77,7 +78,7 @@ class SeededDraws:
 
     def randomizable_transforms(self) -> list[Randomizable]:
         """Those of ``transform`` and inside it; looked for once, which takes a while."""
-        whose, found = vars(self).get("_randomizable", (None, []))
+        whose, found = self._randomizable
         if whose is not self.transform:
             found = list(randomizables_in(self.transform))
             self._randomizable = self.transform, found
