@@ -68,7 +68,7 @@ def main(
     seconds: float = 5,
     rounds: int = 3,
     bundles: Sequence[str] | str = (),
-    overlays: Sequence[str] = ("quick",),
+    overlays: Sequence[str] | str = ("quick",),
 ) -> None:
     """Print the table, write ``report.json`` into ``out``; all bundles, if none is named."""
     torch.set_num_threads(1)
@@ -81,7 +81,7 @@ def main(
             PHANTOMS[kind](data)
         folder = root / Path(name).name
         shutil.rmtree(folder, ignore_errors=True)  # a run that is there would go on
-        turns = [check(name, overlays, data, folder / str(turn), seconds) for turn in range(rounds)]
+        turns = [check(name, ensure_tuple(overlays), data, folder / str(turn), seconds) for turn in range(rounds)]
         rows.append({"bundle": Path(name).name, "seconds": turns})
     print(markdown(rows))
     with atomic_write(root / "report.json") as path:

@@ -56,11 +56,10 @@ def fused_attention(case: str, on: bool) -> Step:
     return call
 
 
-def kept_memory(films: str, on: bool) -> Step:
-    """Of so many films of 224 pixels."""
+def kept_memory(case: str, on: bool, batch_size: int) -> Step:
     if on:
         keep_freed_memory(CPU)
-    return TrainingStep(replace(CASES["cxr_224"], batch_size=int(films.split()[0])), "self", CPU)
+    return TrainingStep(replace(CASES[case], batch_size=batch_size), "self", CPU)
 
 
 def checkpointing(case: str, on: bool) -> Step:
@@ -101,8 +100,8 @@ LEVERS = (
     Lever("fused attention", fused_attention, "cxr_224"),
     Lever("fused attention", fused_attention, "cxr_1280"),
     Lever("fused AdamW", fused_optimizer, "cxr_224"),
-    Lever("freed memory kept", kept_memory, "8 films of 224"),
-    Lever("freed memory kept", kept_memory, "32 films of 224"),
+    Lever("freed memory kept, batch of 8", partial(kept_memory, batch_size=8), "cxr_224"),
+    Lever("freed memory kept, batch of 32", partial(kept_memory, batch_size=32), "cxr_224"),
     Lever("gradient checkpointing", checkpointing, "cxr_224"),
     Lever("gradient checkpointing", checkpointing, "cxr_1280"),
     Lever("torch.compile", compiled, "cxr_224"),

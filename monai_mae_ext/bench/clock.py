@@ -7,13 +7,18 @@ from collections.abc import Callable
 
 import torch
 
-__all__ = ["seconds"]
+__all__ = ["now", "seconds"]
+
+
+def now(device: torch.device) -> float:
+    """Seconds of a clock, when a CUDA device has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
     """Seconds that ``work()`` takes, until a CUDA device has finished it."""
     start = time.perf_counter()
     work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return now(device) - start

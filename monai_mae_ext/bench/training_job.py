@@ -24,6 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset, Subset
 from torch.utils.flop_counter import FlopCounterMode
 
+from monai_mae_ext.bench.clock import now
 from monai_mae_ext.bench.memory import MIB, peak_mib, reset_peak
 from monai_mae_ext.data import PrefetchDataLoader, TolerantCacheDataset
 from monai_mae_ext.errors import UserError
@@ -194,8 +195,8 @@ class TrainingJob:
         def note(engine: SupervisedTrainer) -> None:
             ends.append(now(self.device))
             if len(ends) >= FEWEST_STEPS:
-                goes_on = not is_last and twice_fits(ends[-1] - ends[-2], deadline)
-                if goes_on or ends[-1] > deadline:
+                is_enough = not is_last and twice_fits(ends[-1] - ends[-2], deadline)
+                if is_enough or ends[-1] > deadline:
                     engine.terminate()
 
         reset_peak(self.device)
@@ -221,13 +222,6 @@ class TrainingJob:
 def twice_fits(seconds: float, deadline: float) -> bool:
     """Whether there is time for a batch of twice the size of one whose steps take so long."""
     return time.perf_counter() + 2 * FEWEST_STEPS * seconds < deadline
-
-
-def now(device: torch.device) -> float:
-    """Seconds of a clock, when a CUDA device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def size_of(scan: Any) -> int:

@@ -48,7 +48,6 @@ SMALLER = {
     "batch_size": "4",
     "validation_fraction": "",
     "rounds": "1",
-    "seconds": "0",
     "patients": "2",
     "spacing": "",
     "spacings": "[10]",
