@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.delivery.conftest import TINY as OVERLAYS
-from tests.delivery.test_pack import RUNS
+from tests.delivery.test_packed_bundle import RUNS
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 pytestmark = pytest.mark.bundle

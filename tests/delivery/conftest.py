@@ -18,6 +18,7 @@ from monai_mae_ext.delivery.packed_files import build_network, read_configs
 from monai_mae_ext.metrics import Calibration
 from monai_mae_ext.reports import ReportTokenizer
 from tests.bundles.conftest import BUNDLES
+from tests.delivery.small_bundle import write_bundle
 
 TINY = {
     "cxr_mae_pretraining": "tiny.json",
@@ -93,3 +94,9 @@ def set_version(bundle: Path, version: str) -> None:
     metadata["version"] = version
     metadata["changelog"][version] = "another"
     path.write_text(json.dumps(metadata))
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A small bundle without faults, to be given some."""
+    return write_bundle(tmp_path / "seg")

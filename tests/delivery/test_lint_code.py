@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monai_mae_ext.delivery import findings, lint
-from tests.delivery.small_bundle import INFER, META, OVERLAY, TRAIN, assert_findings, change, write_bundle
-
-
-@pytest.fixture
-def bundle(tmp_path):
-    return write_bundle(tmp_path / "seg")
+from tests.delivery.small_bundle import INFER, META, OVERLAY, TRAIN, assert_findings, change
 
 
 @pytest.mark.parametrize(
