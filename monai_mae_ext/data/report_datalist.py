@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monai_mae_ext.data.radiograph_datalist import radiograph_datalist
-from monai_mae_ext.data.report_layouts import FRONTAL, LATERAL, read_studies
+from monai_mae_ext.data.report_layouts import FRONTAL, LATERAL, read_studies, report_text
 from monai_mae_ext.data.sections import Case, cases_of, check_section, open_dataset_dir, position_of
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.reports import clean_report
@@ -58,7 +58,8 @@ def report_datalist(
             "(MIMIC-CXR) and *.xml (OpenI): pass --dataset_dir FOLDER"
         )
     chosen = section_of_studies(studies, section, validation_fraction, seed, root)
-    told = [Case(study.item | {"report": clean_report(study.item["report"] or "")}, *study[1:]) for study in chosen]
+    texts = [report_text(study.item["report"], part) or "" for study in chosen]
+    told = [Case(one.item | {"report": clean_report(text)}, *one[1:]) for one, text in zip(chosen, texts, strict=True)]
     dictated = [study for study in told if study.item["report"]]
     if silent := len(told) - len(dictated):
         logger.warning("%d of %d %s studies of %s have no %s, and are left out", silent, len(told), section, root, part)

@@ -17,7 +17,7 @@ from monai_mae_ext.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["FRONTAL", "LATERAL", "PARTS", "read_studies"]
+__all__ = ["FRONTAL", "LATERAL", "PARTS", "read_studies", "report_text"]
 
 FRONTAL, LATERAL = "image", "lateral"
 PARTS = ("findings", "impression")
@@ -39,7 +39,7 @@ def read_studies(root: Path, part: str | None) -> list[Case] | None:
     """Every study of a folder with reports, or None if it has none of the layouts.
 
     An item has ``image``, the frontal film, and where there is one ``lateral``, paths that need not exist, and
-    ``report``: the text of ``part``, or None. MIMIC-CXR's texts, a file each, are not read if ``part`` is None.
+    ``report``, for ``report_text``: MIMIC-CXR has a file for each, to be read of the studies that are wanted alone.
 
     Raises:
         UserError: for another part, or a file of a layout that cannot be read.
@@ -49,8 +49,22 @@ def read_studies(root: Path, part: str | None) -> list[Case] | None:
     if (root / ANNOTATION).is_file():
         return list(annotated_studies(root))
     if split := find_table(root, MIMIC_SPLIT):
-        return list(mimic_studies(root, split, part))
+        return list(mimic_studies(root, split))
     return list(openi_studies(root, sorted(root.rglob("*.xml")), part)) or None
+
+
+def report_text(report: str | Path | None, part: str) -> str | None:
+    """The text of ``part`` of an item's ``report``, or None if the study has none.
+
+    Raises:
+        UserError: for a file that is no text.
+    """
+    if not isinstance(report, Path):
+        return report
+    try:
+        return part_of(report.read_text(encoding="utf-8"), part) if report.is_file() else None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{report} is no text ({error}): download it again") from error
 
 
 def annotated_studies(root: Path) -> Iterator[Case]:
@@ -103,7 +117,7 @@ def openi_studies(root: Path, reports: list[Path], part: str | None) -> Iterator
             )
 
 
-def mimic_studies(root: Path, split: Path, part: str | None) -> Iterator[Case]:
+def mimic_studies(root: Path, split: Path) -> Iterator[Case]:
     """MIMIC-CXR: the tables of split and metadata, films and reports below ``files/`` as PhysioNet has them."""
     metadata = find_table(root, MIMIC_METADATA)
     if metadata is None:
@@ -119,9 +133,7 @@ def mimic_studies(root: Path, split: Path, part: str | None) -> Iterator[Case]:
     for (subject, study, section), films in studies.items():
         folder = root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}"
         item = {view: str(find_film(folder, film)) for view, film in films.items()}
-        text = folder.with_suffix(".txt")
-        report = part_of(text.read_text(encoding="utf-8"), part) if part and text.is_file() else None
-        yield Case(item | {"report": report}, subject, OFFICIAL[section])
+        yield Case(item | {"report": folder.with_suffix(".txt")}, subject, OFFICIAL[section])
 
 
 def find_table(root: Path, name: str) -> Path | None:

@@ -100,7 +100,7 @@ class TolerantCacheDataset(SeededDraws, CacheDataset):
         return make() if self.disk is None else self.disk.item(self.data[index], make)
 
     def _transform(self, index: int) -> Any:
-        index %= len(self)
+        index = range(len(self))[index]  # from the end if it is negative; past it ends a loop over the data set
         self.seed_draws(index)
         if index < self.cache_num:
             return super()._transform(index)

@@ -6,15 +6,18 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, RandomizableTrait
 
 from monai_mae_ext.reports import ReportTokenizer
 
 __all__ = ["TokenizeReportd"]
 
 
-class TokenizeReportd(MapTransform):
+class TokenizeReportd(MapTransform, RandomizableTrait):
     """Replace cleaned reports by their tokens, int64 ``(length,)``: see ``ReportTokenizer.encode``.
+
+    Nothing in it is random. By that trait MONAI's data sets know what not to cache: every training fits a tokenizer of
+    its own, and the films before it are to be decoded once.
 
     Args:
         keys: of the reports.

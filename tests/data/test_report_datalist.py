@@ -117,6 +117,10 @@ def test_mimic_layout_tells_views_by_its_metadata(tmp_path):
     assert both["image"].endswith("d5.jpg") and both["lateral"].endswith("d4.jpg")
     with pytest.raises(UserError, match="none of the 1 test studies of .* has findings and the views"):
         report_datalist(tmp_path, "test")
+    (tmp_path / "files" / "p11" / "p11000001" / "s52.txt").write_bytes(b"\xff")
+    assert len(report_datalist(tmp_path, "training")) == 2, "texts of other sections are not read"
+    with pytest.raises(UserError, match=r"s52.txt is no text .*: download it again"):
+        report_datalist(tmp_path, "validation")
 
 
 def test_phantoms_come_with_reports_and_fractions_nest(tmp_path):

@@ -52,7 +52,7 @@ def items_of(dataset) -> list:
 def test_the_next_good_item_takes_the_place_and_each_bad_one_is_named_once(cache, caplog):
     dataset = dataset_of(8, {1, 2, 7}, **cache)
     assert items_of(dataset) == items_of(dataset) == [0, 3, 3, 3, 4, 5, 6, 0]
-    assert dataset[-1] == 0 and dataset[-8] == 0
+    assert dataset[-1] == 0 and dataset[-8] == 0 and list(dataset) == items_of(dataset)
     assert sorted(caplog.messages) == [
         f"bad file film{i}.png is replaced by the next good one: OSError: cannot read number {i}" for i in (1, 2, 7)
     ]
