@@ -11,8 +11,8 @@ from monai_mae_ext.bench.machine import machine_line
 
 __all__ = ["Measurement", "format_report", "summarize"]
 
-ROW = "{:<9} {:<6} {:>9} {:>16} {:>8} {:>9} {:>7} {:>6}"
-HEADER = ROW.format("case", "arm", "median s", "min - max s", "speedup", "peak MiB", "memory", "FLOPs")
+ROW = "{:<9} {:>5} {:<6} {:>9} {:>16} {:>8} {:>9} {:>7} {:>6}"
+HEADER = ROW.format("case", "batch", "arm", "median s", "min - max s", "speedup", "peak MiB", "memory", "FLOPs")
 
 
 @dataclass
@@ -56,7 +56,6 @@ def format_report(report: Mapping[str, Any]) -> str:
             spread = f"{arm['seconds_min']:.3f} - {arm['seconds_max']:.3f}"
             speedup, memory = f"{arm['speedup']:.2f}x", f"{arm['memory_ratio']:.3f}x"
             peak, share = f"{arm['peak_mib']:.0f}", f"{arm['flops_share']:.0%}"
-            lines.append(
-                ROW.format(case["case"], arm["arm"], f"{arm['seconds']:.3f}", spread, speedup, peak, memory, share)
-            )
+            step = case["case"], case["batch_size"], arm["arm"], f"{arm['seconds']:.3f}"
+            lines.append(ROW.format(*step, spread, speedup, peak, memory, share))
     return "\n".join([*lines, machine_line(report["machine"])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_format
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import torch
 from tqdm import tqdm
 
 from monai_mae_ext.bench.arm import ArmProcess
-from monai_mae_ext.bench.cases import ARMS, CASES, TrainingStep
+from monai_mae_ext.bench.cases import ARMS, CASES, Case, TrainingStep
 from monai_mae_ext.bench.flops import count_flops, matmul_flops_per_second
 from monai_mae_ext.bench.machine import describe_machine
 from monai_mae_ext.bench.report import Measurement, format_report, summarize
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
+from monai_mae_ext.host_memory import keep_freed_memory
 
 __all__ = ["bench"]
 
@@ -28,6 +30,7 @@ def bench(
     json: str | Path | None = None,
     rounds: int = 5,
     device: str = "cpu",
+    batch_size: int | None = None,
 ) -> None:
     """Compare one training step of this package's masked autoencoder with two others, and print a table.
 
@@ -43,13 +46,14 @@ def bench(
         cases: names out of ``cxr_224`` and ``cxr_512`` (ViT-B), ``mri_96`` (ViT-B on tokens of 16 voxels), ``cxr_1280``
             (a small ViT on 6400 tokens; MONAI needs about 6 GiB), ``ct_128`` (the same ViT on the 4096 tokens of a
             superpatch) and ``smoke`` (tiny, to see that it runs).
-        json: file to write the numbers to: ``{"machine": {...}, "cases": [{"case", "arms": [{"arm", "seconds",
-            "seconds_min", "seconds_max", "peak_mib", "speedup", "memory_ratio", "flops_share"}]}]}``.
+        json: file to write the numbers to: ``{"machine": {...}, "cases": [{"case", "batch_size", "arms": [{"arm",
+            "seconds", "seconds_min", "seconds_max", "peak_mib", "speedup", "memory_ratio", "flops_share"}]}]}``.
         rounds: timed steps of every arm, after one to warm up.
         device: ``"cpu"`` or a CUDA device.
+        batch_size: instead of the cases' own, which are small: the larger, the less the optimiser's part counts.
 
     Raises:
-        UserError: for an unknown case, no rounds, a missing device, or if an arm's process dies.
+        UserError: for an unknown case, no rounds, an empty batch, a missing device, or if an arm's process dies.
     """
     names = [cases] if isinstance(cases, str) else list(cases)
     unknown = sorted(set(names) - set(CASES))
@@ -57,32 +61,35 @@ def bench(
         raise UserError(f"unknown cases {unknown}: choose from {list(CASES)}")
     if rounds < 1:
         raise UserError(f"rounds is at least 1, not {rounds}")
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"batch_size is at least 1, not {batch_size}")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device!r} is not there: torch sees no CUDA; use --device cpu")
+    chosen = {name: replace(CASES[name], batch_size=batch_size or CASES[name].batch_size) for name in names}
     machine = describe_machine(torch.device(device))
-    with tqdm(total=len(names) * len(ARMS) * (rounds + 1), unit="step") as progress:
-        measured = {name: measure(name, rounds, torch.device(device), progress) for name in names}
-    report = {"machine": machine, "cases": [describe_case(name, measured[name]) for name in names]}
+    with tqdm(total=len(chosen) * len(ARMS) * (rounds + 1), unit="step") as progress:
+        measured = {name: measure(name, case, rounds, torch.device(device), progress) for name, case in chosen.items()}
+    report = {"machine": machine, "cases": [describe_case(name, chosen[name], measured[name]) for name in chosen]}
     print(format_report(report))
     if json is not None:
         with atomic_write(json) as temporary:
             temporary.write_text(json_format.dumps(report, indent=2) + "\n")
 
 
-def measure(case: str, rounds: int, device: torch.device, progress: tqdm) -> dict[str, Measurement]:
+def measure(name: str, case: Case, rounds: int, device: torch.device, progress: tqdm) -> dict[str, Measurement]:
     """Let the arms of one case take turns."""
     measured = {arm: Measurement() for arm in ARMS}
     with ExitStack() as stack:
         processes: dict[str, ArmProcess] = {}
         for arm in ARMS:
-            progress.set_description(f"{case} {arm}")
-            step = partial(TrainingStep, CASES[case], arm, device)
-            processes[arm] = stack.enter_context(ArmProcess(f"{arm} of {case}", step, device))
+            progress.set_description(f"{name} {arm}")
+            step = partial(training_step, case, arm, device)
+            processes[arm] = stack.enter_context(ArmProcess(f"{arm} of {name}", step, device))
             progress.update()
         before = matmul_flops_per_second(device)
         for _ in range(rounds):
             for arm in ARMS:
-                progress.set_description(f"{case} {arm}")
+                progress.set_description(f"{name} {arm}")
                 seconds, measured[arm].peak_mib = processes[arm].step()
                 after = matmul_flops_per_second(device)
                 measured[arm].seconds.append(seconds)
@@ -92,10 +99,16 @@ def measure(case: str, rounds: int, device: torch.device, progress: tqdm) -> dic
     return measured
 
 
-def describe_case(case: str, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+def training_step(case: Case, arm: str, device: torch.device) -> TrainingStep:
+    """Runs in the arm's process, which keeps what a step frees, as those of the bundles' trainings do."""
+    keep_freed_memory(device)
+    return TrainingStep(case, arm, device)
+
+
+def describe_case(name: str, case: Case, measured: Mapping[str, Measurement]) -> dict[str, Any]:
     """The JSON object of one case."""
     arms = [
-        {"arm": arm} | summarize(measurement, measured["monai"], count_flops(CASES[case], arm))
+        {"arm": arm} | summarize(measurement, measured["monai"], count_flops(case, arm))
         for arm, measurement in measured.items()
     ]
-    return {"case": case, "arms": arms}
+    return {"case": name, "batch_size": case.batch_size, "arms": arms}

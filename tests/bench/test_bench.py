@@ -33,7 +33,7 @@ def report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.setattr(arms, "multiprocessing", SimpleNamespace(get_context=lambda _: FORKS))
         patch.setattr(bench_run, "matmul_flops_per_second", partial(matmul_flops_per_second, size=256))
-        fire.Fire(VERBS, ["bench", "--cases", "['smoke']", "--json", str(path), "--rounds", "1"])
+        fire.Fire(VERBS, ["bench", "--cases", "['smoke']", "--json", str(path), "--rounds", "1", "--batch_size", "3"])
     assert "matrix products at" in printed.getvalue()
     return json.loads(path.read_text())
 
@@ -43,7 +43,7 @@ def test_report_names_the_machine_and_every_arm(report):
     assert machine["threads"] == torch.get_num_threads() and machine["torch"] == torch.__version__
     assert machine["processor"] and machine["matmul_flops_per_second"] > 0
     [case] = report["cases"]
-    assert case["case"] == "smoke"
+    assert (case["case"], case["batch_size"]) == ("smoke", 3)
     assert [arm["arm"] for arm in case["arms"]] == list(ARMS)
 
 
@@ -60,7 +60,7 @@ def test_every_arm_has_positive_numbers_and_monai_is_the_yardstick(report):
 
 def test_table_has_a_line_an_arm_and_the_machine(report):
     lines = format_report(report).splitlines()
-    assert [line.split()[:2] for line in lines[2 : 2 + len(ARMS)]] == [["smoke", arm] for arm in ARMS]
+    assert [line.split()[:3] for line in lines[2 : 2 + len(ARMS)]] == [["smoke", "3", arm] for arm in ARMS]
     assert report["machine"]["torch"] in lines[-1]
 
 
@@ -139,6 +139,7 @@ def test_matmul_rate_is_positive():
     [
         ({"cases": "cxr_9"}, "unknown cases .*cxr_9.*cxr_224.*cxr_1280"),
         ({"cases": "smoke", "rounds": 0}, "rounds is at least 1"),
+        ({"cases": "smoke", "batch_size": 0}, "batch_size is at least 1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
