@@ -4,8 +4,8 @@ Run from the top of the repository: python -m benchmarks.profiles --out runs/pro
 
 As many phantoms as `make quickstart` makes, and the sizes of each bundle's quick.json: of fewer films an epoch has so
 few steps that waiting for the first batch is most of it. Each training runs in a process of its own: the first epoch
-fills the cache and warms up, the second is timed, and the first steps of the third run under torch's profiler, whose
-shares are of the operators' own CPU time. Handlers count as work; validation comes last and is left out.
+fills the cache and warms up, the next three are timed, and the first steps of one more run under torch's profiler,
+whose shares are of the operators' own CPU time. Handlers count as work; validation comes last and is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import fire
@@ -34,6 +35,7 @@ PHANTOMS: dict[str, Any] = {
     "ct": lambda folder: write_abdomen_phantoms(folder, 24),
     "mri": lambda folder: write_brain_phantoms(folder, 30),
 }
+TIMED_EPOCHS = range(2, 5)
 OPERATORS = 6
 PROFILED_STEPS = 4
 
@@ -81,32 +83,35 @@ class Watch:
 
 
 def train(bundle: str, data: Path, out: Path, threads: int, overlays: list[str]) -> dict[str, Any]:
-    """Three epochs of a bundle's training: a row of the table."""
+    """A few epochs of a bundle's training: a row of the table."""
     torch.set_num_threads(threads)
     configs = [f"{bundle}/configs/{name}.json" for name in ("train", "quick")] + overlays
     parser = ConfigParser(ConfigParser.load_config_files(configs))
     parser.read_meta(f"{bundle}/configs/metadata.json")
     places = {"dataset_dir": str(data), "ckpt_dir": str(out / "models"), "output_dir": str(out / "train")}
-    parser.update(places | {"bundle_root": bundle, "epochs": 3, "warmup_epochs": 0, "val_interval": 4})
+    epochs = {"epochs": TIMED_EPOCHS.stop, "val_interval": TIMED_EPOCHS.stop + 1, "warmup_epochs": 0}
+    parser.update(places | epochs | {"bundle_root": bundle})
     parser.parse(True)
     parser.get_parsed_content("initialize")
     trainer, watch = parser.get_parsed_content("train#trainer"), Watch()
     watch.attach(trainer)
     trainer.run()
-    wait, work = watch.waited[2], watch.worked[2]
+    times = [(watch.waited[epoch], watch.worked[epoch], watch.steps[epoch]) for epoch in TIMED_EPOCHS]
     return {
         "bundle": Path(bundle).name,
-        "step_seconds": (wait + work) / watch.steps[2],
-        "waiting": wait / (wait + work),
+        "step_seconds": median((wait + work) / steps for wait, work, steps in times),
+        "waiting": [wait / (wait + work) for wait, work, _ in times],
         "operators": watch.operators(),
     }
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    lines = ["| bundle | step | waiting for data | operators |", "|---|---|---|---|"]
+    lines = ["| bundle | step | waiting for data (min to max) | operators |", "|---|---|---|---|"]
     for row in rows:
         operators = ", ".join(f"{name} {share:.0%}" for name, share in row["operators"])
-        lines.append(f"| {row['bundle']} | {row['step_seconds']:.3f} s | {row['waiting']:.1%} | {operators} |")
+        shares = row["waiting"]
+        waiting = f"{median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%})"
+        lines.append(f"| {row['bundle']} | {row['step_seconds']:.3f} s | {waiting} | {operators} |")
     return "\n".join(lines)
 
 

@@ -10,11 +10,12 @@ from monai.networks.nets import MaskedAutoEncoderViT
 from torch import Tensor, nn
 
 from monai_mae_ext.bench.plain_mae import PlainMAE
+from monai_mae_ext.host_memory import keep_freed_memory
 from monai_mae_ext.losses.reconstruction import MaskedReconstructionLoss
 from monai_mae_ext.networks import MaskedAutoencoder, patchify
 from monai_mae_ext.transforms.masking import RandomMasking
 
-__all__ = ["ARMS", "CASES", "Case", "TrainingStep"]
+__all__ = ["ARMS", "CASES", "Case", "TrainingStep", "training_step"]
 
 ARMS = ("monai", "torch", "self", "cross")
 THEIRS = ("monai", "torch")
@@ -106,3 +107,9 @@ class TrainingStep:
             return self.criterion(predicted, {"image": self.images, "hidden": hidden})
         error = (predicted - patchify(self.images, self.patch_size)).square().mean(-1)
         return (error * hidden).sum() / hidden.sum()
+
+
+def training_step(case: Case, arm: str, device: torch.device) -> TrainingStep:
+    """A ``TrainingStep`` of a process that keeps what its steps free, as those of the bundles' trainings do."""
+    keep_freed_memory(device)
+    return TrainingStep(case, arm, device)

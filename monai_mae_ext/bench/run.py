@@ -14,13 +14,12 @@ import torch
 from tqdm import tqdm
 
 from monai_mae_ext.bench.arm import ArmProcess
-from monai_mae_ext.bench.cases import ARMS, CASES, Case, TrainingStep
+from monai_mae_ext.bench.cases import ARMS, CASES, Case, training_step
 from monai_mae_ext.bench.flops import count_flops, matmul_flops_per_second
 from monai_mae_ext.bench.machine import describe_machine
 from monai_mae_ext.bench.report import Measurement, format_report, summarize
 from monai_mae_ext.errors import UserError
 from monai_mae_ext.files import atomic_write
-from monai_mae_ext.host_memory import keep_freed_memory
 
 __all__ = ["bench"]
 
@@ -97,12 +96,6 @@ def measure(name: str, case: Case, rounds: int, device: torch.device, progress: 
                 before = after
                 progress.update()
     return measured
-
-
-def training_step(case: Case, arm: str, device: torch.device) -> TrainingStep:
-    """Runs in the arm's process, which keeps what a step frees, as those of the bundles' trainings do."""
-    keep_freed_memory(device)
-    return TrainingStep(case, arm, device)
 
 
 def describe_case(name: str, case: Case, measured: Mapping[str, Measurement]) -> dict[str, Any]:
