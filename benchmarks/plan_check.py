@@ -2,7 +2,8 @@
 
 Run from the top of the repository: python -m benchmarks.plan_check --out runs/plan_check
 
-Phantoms, the sizes of each bundle's quick.json (``--overlays "[]"``: those of its train.json), one thread. Plan, with
+As many phantoms as `make quickstart` makes (of fewer, a pass over them is a few steps, and the first of each waits for
+its batch), the sizes of each bundle's quick.json (``--overlays "[]"``: those of its train.json), one thread. Plan, with
 its default of seconds, and training take turns, because a machine's speed changes by the minute. Epochs are of as many
 steps as take some seconds; the first, which warms up, and the last, which validates, are left out.
 """
@@ -30,15 +31,17 @@ from monai_mae_ext.handlers.history import read_history
 from monai_mae_ext.phantoms import write_abdomen_phantoms, write_brain_phantoms, write_chest_phantoms
 
 PHANTOMS: dict[str, Any] = {
-    "cxr": lambda folder: write_chest_phantoms(folder, 96, size=256),
-    "ct": lambda folder: write_abdomen_phantoms(folder, 12),
-    "mri": lambda folder: write_brain_phantoms(folder, 12, spacing=3),
+    "cxr": lambda folder: write_chest_phantoms(folder, 400, size=256),
+    "ct": lambda folder: write_abdomen_phantoms(folder, 24),
+    "mri": lambda folder: write_brain_phantoms(folder, 30, spacing=3),
 }
 
 
-def check(name: str, overlays: Sequence[str], data: Path, out: Path, seconds: float) -> tuple[float, float]:
+def check(
+    name: str, overlays: Sequence[str], overrides: dict[str, Any], out: Path, seconds: float
+) -> tuple[float, float]:
     """Plan, then train in epochs of so many seconds; returns the seconds of a step, planned and real."""
-    keys = {"dataset_dir": data, "ckpt_dir": out / "models", "output_dir": out / "train"}
+    keys = overrides | {"ckpt_dir": out / "models", "output_dir": out / "train"}
     own = {"overlays": ",".join(overlays), "json": out / "plan.json"}
     words = [f"--{key}={value}" for key, value in (own | keys).items()]
     out.mkdir(parents=True)
@@ -69,8 +72,9 @@ def main(
     rounds: int = 3,
     bundles: Sequence[str] | str = (),
     overlays: Sequence[str] | str = ("quick",),
+    batch_size: int | None = None,
 ) -> None:
-    """Print the table, write ``report.json`` into ``out``; all bundles, if none is named."""
+    """Print the table, write ``report.json`` into ``out``; all bundles, if none is named, with their own batches."""
     torch.set_num_threads(1)
     print(machine_line(describe_machine(torch.device("cpu"))))
     root, rows = Path(out).absolute(), []
@@ -81,7 +85,8 @@ def main(
             PHANTOMS[kind](data)
         folder = root / Path(name).name
         shutil.rmtree(folder, ignore_errors=True)  # a run that is there would go on
-        turns = [check(name, ensure_tuple(overlays), data, folder / str(turn), seconds) for turn in range(rounds)]
+        keys = {"dataset_dir": data} | ({} if batch_size is None else {"batch_size": batch_size})
+        turns = [check(name, ensure_tuple(overlays), keys, folder / str(turn), seconds) for turn in range(rounds)]
         rows.append({"bundle": Path(name).name, "seconds": turns})
     print(markdown(rows))
     with atomic_write(root / "report.json") as path:

@@ -89,7 +89,7 @@ def test_a_process_that_dies_says_so() -> None:
 def test_a_plan_is_compared_with_a_training(tmp_path: Path, films: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(plan_check, "PHANTOMS", {"cxr": lambda folder: folder.symlink_to(films)})
     (tmp_path / "data").mkdir()
-    plan_check.main(str(tmp_path), seconds=0.1, rounds=1, bundles=("bundles/cxr_mae_pretraining",))
+    plan_check.main(str(tmp_path), seconds=0.1, rounds=1, bundles="bundles/cxr_mae_pretraining", batch_size=4)
     (row,) = json.loads((tmp_path / "report.json").read_text())
     ((planned, real),) = row["seconds"]
     assert f"| cxr_mae_pretraining | {planned:.3f} s | {real:.3f} s | " in capsys.readouterr().out

@@ -10,7 +10,7 @@ import torch
 
 from tests.bundles.conftest import run_bundle
 from tests.delivery.conftest import TINY
-from tests.delivery.test_pack import RUNS
+from tests.delivery.test_packed_bundle import RUNS
 
 pytestmark = pytest.mark.bundle
 
