@@ -24,17 +24,11 @@ import fire
 import torch
 from monai.utils import ensure_tuple
 
+from benchmarks.profiles import PHANTOMS
 from benchmarks.self_pretraining import bundle
 from monai_mae_ext.bench.machine import describe_machine, machine_line
 from monai_mae_ext.files import atomic_write
 from monai_mae_ext.handlers.history import read_history
-from monai_mae_ext.phantoms import write_abdomen_phantoms, write_brain_phantoms, write_chest_phantoms
-
-PHANTOMS: dict[str, Any] = {
-    "cxr": lambda folder: write_chest_phantoms(folder, 400, size=256),
-    "ct": lambda folder: write_abdomen_phantoms(folder, 24),
-    "mri": lambda folder: write_brain_phantoms(folder, 30, spacing=3),
-}
 
 
 def check(

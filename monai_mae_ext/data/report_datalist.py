@@ -58,8 +58,10 @@ def report_datalist(
             "(MIMIC-CXR) and *.xml (OpenI): pass --dataset_dir FOLDER"
         )
     chosen = section_of_studies(studies, section, validation_fraction, seed, root)
-    texts = [report_text(study.item["report"], part) or "" for study in chosen]
-    told = [Case(one.item | {"report": clean_report(text)}, *one[1:]) for one, text in zip(chosen, texts, strict=True)]
+    told = [
+        Case(study.item | {"report": clean_report(report_text(study.item["report"], part) or "")}, *study[1:])
+        for study in chosen
+    ]
     dictated = [study for study in told if study.item["report"]]
     if silent := len(told) - len(dictated):
         logger.warning("%d of %d %s studies of %s have no %s, and are left out", silent, len(told), section, root, part)
