@@ -56,9 +56,9 @@ def fused_attention(case: str, on: bool) -> Step:
     return call
 
 
-def kept_memory(case: str, on: bool, arm: str = "self", batch_size: int | None = None) -> Step:
+def kept_memory(case: str, on: bool, arm: str = "self", **sizes: int) -> Step:
     """The one lever that the other steps have on both sides."""
-    chosen = replace(CASES[case], batch_size=batch_size or CASES[case].batch_size)
+    chosen = replace(CASES[case], **sizes)
     return training_step(chosen, arm, CPU) if on else TrainingStep(chosen, arm, CPU)
 
 
